@@ -69,10 +69,8 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 				return err
 			}
 		}
-		return w.conn.query(bytesInUse, nil, func(row *stmt) error {
-			done.Used = row.readInt()
-			return nil
-		})
+		_, err = w.conn.prepare(bytesInUse).first(func(row *stmt) { done.Used = row.readInt() })
+		return err
 	})
 	if err != nil {
 		return store.Forgotten{}, s.fail("removing old events", err)
@@ -141,10 +139,7 @@ func (s *Store) takePending(w *writer, e oldEvent, taken *[]store.ID) (held bool
 
 // oldEvent finds an event by its key.
 func (w *writer) oldEvent(id store.ID) (e oldEvent, found bool, err error) {
-	err = w.conn.query(selectOld, []any{id}, func(row *stmt) error {
-		e, found = readOld(row), true
-		return nil
-	})
+	found, err = w.conn.prepare(selectOld).id(id).first(func(row *stmt) { e = readOld(row) })
 	return e, found, err
 }
 
@@ -203,10 +198,7 @@ func (w *writer) forgetSubscriptions() error {
 // states reports whether any of the event's deliveries is pending, and whether any
 // is dead.
 func (w *writer) states(e oldEvent) (pending, dead bool, err error) {
-	err = w.conn.query(selectStates, []any{e.id, e.last}, func(row *stmt) error {
-		pending, dead = row.readBool(), row.readBool()
-		return nil
-	})
+	_, err = w.conn.prepare(selectStates).id(e.id).id(e.last).first(func(row *stmt) { pending, dead = row.readBool(), row.readBool() })
 	return pending, dead, err
 }
 

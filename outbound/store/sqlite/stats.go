@@ -10,14 +10,12 @@ import (
 // Identity implements store.Store. The node is 0: a file belongs to one process.
 func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		return db.query(`SELECT max(
+		_, err := db.prepare(`SELECT max(
 			coalesce((SELECT max(id) FROM event), 0),
 			coalesce((SELECT max(id) FROM delivery), 0),
 			coalesce((SELECT max(id) FROM attempt), 0),
-			coalesce((SELECT max(key) FROM subscription), 0))`, nil, func(row *stmt) error {
-			last = row.readID()
-			return nil
-		})
+			coalesce((SELECT max(key) FROM subscription), 0))`).first(func(row *stmt) { last = row.readID() })
+		return err
 	})
 	return 0, last, s.fail("reading the last id", err)
 }
