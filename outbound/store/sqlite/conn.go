@@ -92,8 +92,10 @@ func (c *conn) exec(script string) error {
 	return nil
 }
 
-// run runs a prepared statement without parameters.
-func (c *conn) run(sql string) error { return c.prepare(sql).exec() }
+// run runs a prepared statement, and drops the rows that it may return.
+func (c *conn) run(sql string, args ...any) error {
+	return c.query(sql, args, func(*stmt) error { return nil })
+}
 
 // pragma returns the value of a pragma that is a number.
 func (c *conn) pragma(name string) (int64, error) {
@@ -102,8 +104,7 @@ func (c *conn) pragma(name string) (int64, error) {
 	return v, err
 }
 
-// query runs a prepared statement and calls row for each of its rows. row may be nil if
-// there are none.
+// query runs a prepared statement and calls row for each of its rows.
 func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
 	st := c.prepare(sql)
 	for _, a := range args {

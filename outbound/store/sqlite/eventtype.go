@@ -18,7 +18,7 @@ func (s *Store) PutEventType(ctx context.Context, t store.EventType) error {
 // DeleteEventType implements store.Store.
 func (s *Store) DeleteEventType(ctx context.Context, name string) error {
 	err := s.write(ctx, func(w *writer) error {
-		if err := w.conn.query(`DELETE FROM event_type WHERE name = ?`, []any{name}, nil); err != nil {
+		if err := w.conn.run(`DELETE FROM event_type WHERE name = ?`, name); err != nil {
 			return err
 		}
 		if w.conn.changes() == 0 {

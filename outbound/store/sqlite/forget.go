@@ -176,7 +176,7 @@ func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []oldEven
 func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit int) (n int, err error) {
 	err = s.write(ctx, func(w *writer) error {
 		return w.secureDelete(func() error {
-			err := w.conn.query(forgetTenant, []any{tenant, limit}, nil)
+			err := w.conn.run(forgetTenant, tenant, limit)
 			n = w.conn.changes()
 			return err
 		})
@@ -189,10 +189,10 @@ func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit in
 
 // forgetSubscriptions removes deleted subscriptions to which no delivery refers.
 func (w *writer) forgetSubscriptions() error {
-	if err := w.conn.query(forgetDeleted, []any{store.Younger}, nil); err != nil {
+	if err := w.conn.run(forgetDeleted, store.Younger); err != nil {
 		return err
 	}
-	return w.conn.query(markDeleted, nil, nil)
+	return w.conn.run(markDeleted)
 }
 
 // states reports whether any of the event's deliveries is pending, and whether any
@@ -205,15 +205,15 @@ func (w *writer) states(e oldEvent) (pending, dead bool, err error) {
 // forget removes an event and all that belongs to it, or only its payload.
 func (w *writer) forget(e oldEvent, payloadOnly bool) error {
 	if payloadOnly {
-		return w.conn.query(deletePayload, []any{e.id}, nil)
+		return w.conn.run(deletePayload, e.id)
 	}
 	for _, sql := range []string{deleteAttempts, deleteDeliveries} {
-		if err := w.conn.query(sql, []any{e.id, e.last}, nil); err != nil {
+		if err := w.conn.run(sql, e.id, e.last); err != nil {
 			return err
 		}
 	}
-	if err := w.conn.query(deleteEvent, []any{e.id}, nil); err != nil || e.chosen == "" {
+	if err := w.conn.run(deleteEvent, e.id); err != nil || e.chosen == "" {
 		return err
 	}
-	return w.conn.query(deleteChosen, []any{e.chosen, e.tenant}, nil)
+	return w.conn.run(deleteChosen, e.chosen, e.tenant)
 }

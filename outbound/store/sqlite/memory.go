@@ -30,7 +30,7 @@ func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Rememb
 			return nil
 		}
 		w.seenExpired = now
-		return w.conn.query(deleteSeen, []any{selects.Millis(now)}, nil)
+		return w.conn.run(deleteSeen, selects.Millis(now))
 	})
 	return s.fail("remembering inbound messages", err)
 }

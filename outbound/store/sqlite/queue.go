@@ -56,7 +56,7 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update str
 	done := store.Changed{Last: found[len(found)-1].id, More: len(found) == q.Limit}
 	err = s.write(ctx, func(w *writer) error {
 		for _, d := range found {
-			if err := w.conn.query(update, append(args, d.id), nil); err != nil {
+			if err := w.conn.run(update, append(args, d.id)...); err != nil {
 				return err
 			}
 			if w.conn.changes() == 0 {

@@ -19,7 +19,7 @@ func (s *Store) Replay(ctx context.Context, r store.Replay) (made int, err error
 			return err
 		}
 		for i, event := range r.Events {
-			if err := w.conn.query(replay, []any{r.Deliveries[i], selects.Millis(r.Due), event, r.Subscription}, nil); err != nil {
+			if err := w.conn.run(replay, r.Deliveries[i], selects.Millis(r.Due), event, r.Subscription); err != nil {
 				return err
 			}
 			made += w.conn.changes()

@@ -64,7 +64,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*
 func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
 	err := s.write(ctx, func(w *writer) error {
 		return w.secureDelete(func() error {
-			if err := w.conn.query(deleteSubscription, []any{id}, nil); err != nil {
+			if err := w.conn.run(deleteSubscription, id); err != nil {
 				return err
 			}
 			if w.conn.changes() == 0 {

@@ -32,7 +32,7 @@ func (s *Store) Unlogged(ctx context.Context, limit int) (ids []store.ID, err er
 func (s *Store) Logged(ctx context.Context, ids []store.ID) error {
 	err := s.write(ctx, func(w *writer) error {
 		for _, id := range ids {
-			if err := w.conn.query(setLogged, []any{id}, nil); err != nil {
+			if err := w.conn.run(setLogged, id); err != nil {
 				return err
 			}
 		}

@@ -90,7 +90,7 @@ func Backup(ctx context.Context, path, to string) (err error) {
 			_ = os.Remove(to + "-journal") // which SQLite leaves on a full disk
 		}
 	}()
-	err = within(ctx, "copying the store", path, true, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) })
+	err = within(ctx, "copying the store", path, true, func(c *conn) error { return c.run("VACUUM INTO ?", to) })
 	switch kind, _ := classify(err); {
 	case errors.Is(kind, store.ErrFull):
 		return fmt.Errorf("making the backup: the disk has no room for %s; free some space, or give a path on another one", to)
