@@ -62,8 +62,7 @@ func deliveryOf(r *outbound.Record) delivery {
 		}
 	}
 	if r.Last != nil {
-		last := resultOf(r.Last)
-		d.LastAttempt = &last
+		d.LastAttempt = new(resultOf(r.Last))
 	}
 	return d
 }

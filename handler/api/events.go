@@ -128,8 +128,7 @@ func (c *call) findEvents(q outbound.Query, filter string) error {
 	}
 	var next *string
 	if last != 0 {
-		cursor := last.With(store.EventPrefix)
-		next = &cursor
+		next = new(last.With(store.EventPrefix))
 	}
 	return answerPage(c, found, next, eventOf)
 }

@@ -68,8 +68,7 @@ func cut[T any](rows []T, limit int, cursor func(T) string) (page []T, next *str
 	if len(rows) <= limit {
 		return rows, nil
 	}
-	last := cursor(rows[limit-1])
-	return rows[:limit], &last
+	return rows[:limit], new(cursor(rows[limit-1]))
 }
 
 // list is an answer with a page of a list.
