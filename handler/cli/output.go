@@ -211,8 +211,7 @@ func printError(w io.Writer, command string, err error, asJSON bool) {
 		}
 		return
 	}
-	var p *problem
-	if errors.As(err, &p) && printJSON(w, p.document) == nil {
+	if p, ok := errors.AsType[*problem](err); ok && printJSON(w, p.document) == nil {
 		return
 	}
 	title := "The command failed"

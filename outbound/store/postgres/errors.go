@@ -95,8 +95,7 @@ func classify(err error) (kind error, hint string) {
 
 // code returns the code of an error from the server, "" for other errors.
 func code(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""

@@ -66,8 +66,7 @@ func (unsound) Unwrap() error { return store.ErrDamaged }
 
 // salvageable reports whether an error is damage to a file of ours.
 func salvageable(err error) bool {
-	var u unsound
-	if errors.As(err, &u) {
+	if _, ok := errors.AsType[unsound](err); ok {
 		return true
 	}
 	switch code(err) {
