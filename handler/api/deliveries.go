@@ -156,8 +156,8 @@ func (c *call) redeliver() error { return c.changeDelivery(http.StatusAccepted, 
 // cancel makes a pending delivery a dead letter.
 func (c *call) cancel() error { return c.changeDelivery(http.StatusOK, c.engine.Cancel) }
 
-// changeDelivery calls change with the delivery of the path, and answers with the
-// changed delivery.
+// changeDelivery calls change with the id of the path, and answers with the delivery
+// that was changed.
 func (c *call) changeDelivery(status int, change func(context.Context, string) (*outbound.Record, error)) error {
 	if err := c.noBody(); err != nil {
 		return err
@@ -170,12 +170,8 @@ func (c *call) changeDelivery(status int, change func(context.Context, string) (
 }
 
 func (c *call) redeliverAttempt() error {
-	if err := c.noBody(); err != nil {
-		return err
-	}
-	r, err := c.engine.RedeliverAttempt(c.r.Context(), c.id)
-	if err != nil {
-		return notFound(err, "attempt", c.id, "/deliveries/{id}/attempts")
-	}
-	return c.answer(http.StatusAccepted, deliveryOf(r))
+	return c.changeDelivery(http.StatusAccepted, func(ctx context.Context, id string) (*outbound.Record, error) {
+		r, err := c.engine.RedeliverAttempt(ctx, id)
+		return r, notFound(err, "attempt", id, "/deliveries/{id}/attempts")
+	})
 }
