@@ -262,8 +262,8 @@ func (s *jsonScanner) member(mask uint64, depth int) error {
 	return s.skip(b)
 }
 
-// readKey reads and decodes an object's key. A key longer than any step of a path is cut:
-// it matches nothing.
+// readKey reads and decodes an object's key. A key longer than any step of a path is cut
+// and left undecoded: it matches nothing.
 func (s *jsonScanner) readKey() ([]byte, error) {
 	s.key = s.key[:0]
 	escaped := false
@@ -273,7 +273,7 @@ func (s *jsonScanner) readKey() ([]byte, error) {
 		}
 		escaped = escaped || bytes.IndexByte(part, '\\') >= 0
 	})
-	if err != nil || !escaped {
+	if err != nil || !escaped || len(s.key) > maxJSONText {
 		return s.key, err
 	}
 	var decoded string

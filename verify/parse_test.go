@@ -253,6 +253,7 @@ func TestJSONValues(t *testing.T) {
 		{"an escape that is none", `{"a":"\x"}`, "a", ""},
 		{"without a colon", `{"a"="x"}`, "a", ""},
 		{"behind a key that is no text", `{"\x":1,"a":"x"}`, "a", ""},
+		{"behind a long key with an escape", `{"` + strings.Repeat("k", maxJSONText-1) + `\u00e9":1,"a":"x"}`, "a", "x"},
 		{"behind no value", `{"b":,"a":"x"}`, "a", ""},
 		{"behind what is nested", nested(maxJSONDepth), "a", "1"},
 		{"behind what is nested deeper", nested(maxJSONDepth + 1), "a", ""},
