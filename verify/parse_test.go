@@ -9,74 +9,76 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
-// tree looks up a path with encoding/json. Objects with a repeated key are not compared,
-// since the scanner refuses them or drops their values.
-func tree(raw []byte, path jsonPath) (text string, found bool) {
-	if len(path) == 0 {
-		if raw[0] == '{' || raw[0] == '[' {
-			return "", true
+// lookUp looks up a path in a valid document with encoding/json. A key is repeated if an
+// object on the path has it twice, or also in another case if foldCase is set.
+func lookUp(raw []byte, path jsonPath, foldCase bool) (value []byte, repeated bool) {
+	for _, step := range path {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber() // no number is too large
+		open, _ := d.Token()
+		object := open == json.Delim('{')
+		if !object && open != json.Delim('[') {
+			return nil, repeated
 		}
-		if raw[0] == '"' {
-			json.Unmarshal(raw, &text)
-			return text, true
+		raw = nil
+		for i := 0; d.More(); i++ {
+			name := strconv.Itoa(i)
+			if object {
+				key, _ := d.Token()
+				name = key.(string)
+			}
+			var member json.RawMessage
+			d.Decode(&member)
+			switch {
+			case name == step:
+				repeated = repeated || raw != nil
+				raw = member
+			case object && foldCase && strings.EqualFold(name, step):
+				repeated = true
+			}
 		}
-		return string(raw), true
 	}
-	switch raw[0] {
-	case '{':
-		var object map[string]json.RawMessage
-		json.Unmarshal(raw, &object)
-		if value, ok := object[path[0]]; ok {
-			return tree(bytes.TrimSpace(value), path[1:])
-		}
-	case '[':
-		var list []json.RawMessage
-		json.Unmarshal(raw, &list)
-		if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 && i < len(list) && strconv.Itoa(i) == path[0] {
-			return tree(bytes.TrimSpace(list[i]), path[1:])
-		}
-	}
-	return "", false
+	return bytes.TrimSpace(raw), repeated
 }
 
-// hasRepeats reports whether an object in a document has a repeated key.
-func hasRepeats(raw []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	var walk func() bool
-	walk = func() bool {
-		token, err := d.Token()
-		if err != nil {
-			return false
-		}
-		switch token {
-		case json.Delim('{'):
-			seen := make(map[string]bool)
-			repeated := false
-			for d.More() {
-				key, err := d.Token()
-				if err != nil {
-					return repeated
-				}
-				name, _ := key.(string)
-				repeated = repeated || seen[name]
-				seen[name] = true
-				repeated = walk() || repeated
-			}
-			d.Token()
-			return repeated
-		case json.Delim('['):
-			repeated := false
-			for d.More() {
-				repeated = walk() || repeated
-			}
-			d.Token()
-			return repeated
-		}
-		return false
+// textAt returns what jsonDocument.text should.
+func textAt(document []byte, path jsonPath) (text string, found bool, reason Reason) {
+	raw, repeated := lookUp(document, path, true)
+	switch {
+	case repeated:
+		return "", false, ReasonRepeatedField
+	case raw == nil, string(raw) == "null":
+		return "", false, ""
+	case raw[0] == '{', raw[0] == '[':
+		return "", false, ReasonMalformedField
+	case raw[0] != '"':
+		return string(raw), true, ""
 	}
-	return walk()
+	json.Unmarshal(raw, &text)
+	if strings.ContainsRune(text, utf8.RuneError) {
+		return "", false, ReasonMalformedField
+	}
+	return text, true, ""
+}
+
+// isDeep reports whether a document is nested more than maxJSONDepth deep.
+func isDeep(document []byte) bool {
+	d, depth := json.NewDecoder(bytes.NewReader(document)), 0
+	d.UseNumber()
+	for depth <= maxJSONDepth {
+		switch token, err := d.Token(); {
+		case err != nil:
+			return false
+		case token == json.Delim('{'), token == json.Delim('['):
+			depth++
+		case token == json.Delim('}'), token == json.Delim(']'):
+			depth--
+		}
+	}
+	return true
 }
 
 // The scanner finds the same as encoding/json in a valid document. In others, it doesn't
@@ -86,50 +88,52 @@ func FuzzJSON(f *testing.F) {
 		`{"a":{"b":[1,{"c":"x"}]}}`, `[{"a":1},2]`, `"text"`, `12`, `{"a":"\u0062\"\\"}`, `{"\u0061":1}`, ` { "a" : null , "b" : [ ] } `, `{"a":{"a":{"a":true}}}`,
 		`{"a":1,"a":2}`, `{`, `{"a"`, `{"a":`, `[`, `]`, `"`, `"\`, `{"a":"` + strings.Repeat("x", 40000) + `","b":1}`, `{"` + strings.Repeat("k", 20000) + `":1,"a":2}`,
 		"{\"a\":\"\xff\"}", `{"a":[[[[[]]]]]}`, `{"a":-1.5e10}`, `{"a":tru}`, `{"a":1}{"a":2}`, ``, ` `,
+		`{"a":{"b":1,"\u0062":2},"A":1}`, `{"a":"\ud83d\ude00","b":"\ud800"}`, `{"\ud800":1,"a":1e400}`, `{"a":[0,1,2,3,4,5,6,7,8,9,{"b":1,"c":2}]}`,
+		`{"` + strings.Repeat("k", maxJSONText-1) + `\u00e9":1,"a":2}`, `{"x":` + strings.Repeat("[", 201) + strings.Repeat("]", 201) + `,"a":1}`,
 	} {
-		for _, path := range []string{"a", "a.b.1.c", "0.a", "b", "a.a.a", "1"} {
-			f.Add([]byte(document), path)
+		for _, paths := range []string{"a", "a.b.1.c b", "0.a 0 1", "a.b b a a.c", "a.a.a a.a", "a.10.b a.1 a.10.c", "x.0 a"} {
+			f.Add([]byte(document), paths)
 		}
 	}
-	f.Fuzz(func(t *testing.T, document []byte, text string) {
-		path, err := compileJSONPath(text)
-		if err != nil {
+	f.Fuzz(func(t *testing.T, document []byte, texts string) {
+		var paths []jsonPath
+		for _, text := range strings.Fields(texts) {
+			if path, err := compileJSONPath(text); err == nil && len(paths) < maxJSONPaths && len(text) <= maxJSONText/len(`\u0000`) && !strings.ContainsRune(text, utf8.RuneError) {
+				paths = append(paths, path)
+			}
+		}
+		together, invalid := parseJSON(document, paths)
+		if (invalid == "") != json.Valid(document) {
+			t.Fatalf("%q: reason %q", document, invalid)
+		}
+		for _, toEnd := range []bool{true, false} {
+			spans := make([]jsonSpan, len(paths))
+			err := findJSON(bytes.NewReader(document), int64(len(document)), paths, spans, toEnd)
+			if invalid != "" || err != nil && isDeep(document) {
+				continue
+			}
+			for i, path := range paths {
+				want, repeated := lookUp(document, path, false)
+				span := spans[i]
+				if err != nil || span.found != (want != nil) || toEnd && span.repeated != repeated || !repeated && string(document[span.start:span.end]) != string(want) {
+					t.Fatalf("%q at %q: span %+v, error %v, want %q, repeated: %t", document, path, span, err, want, repeated)
+				}
+			}
+		}
+		if invalid != "" {
 			return
 		}
-		for _, all := range []bool{false, true} {
-			var spans [2]jsonSpan
-			err := findJSON(bytes.NewReader(document), int64(len(document)), []jsonPath{path, {"b"}}, spans[:], all)
-			if !json.Valid(document) || hasRepeats(document) {
-				continue
-			}
-			if err != nil {
-				t.Fatalf("%q: error %v, want none", document, err)
-			}
-			span := spans[0]
-			want, found := tree(bytes.TrimSpace(document), path)
-			if span.found != found || span.repeated {
-				t.Fatalf("%q at %q: span %+v, want found: %t", document, text, span, found)
-			}
-			if !found {
-				continue
-			}
-			got, _ := jsonText(document[span.start:span.end])
-			if got != want && !(got == "" && want == "null") {
-				t.Fatalf("%q at %q: %q, want %q", document, text, got, want)
-			}
-		}
-		if alone, reason := parseJSON(document, nil); reason == "" {
-			value, _, reason := alone.text(path)
-			switch reason {
-			case "", ReasonRepeatedField, ReasonMalformedField:
-			case ReasonMalformedBody: // it is too deep, or a long key has escapes, where not all paths lead
-				return
-			default:
-				t.Fatalf("%q at %q: reason %s, want none", document, text, reason)
-			}
-			together, _ := parseJSON(document, []jsonPath{{"b"}, path, {"a", "c"}, path})
-			if got, _, why := together.text(path); why != ReasonMalformedBody && (got != value || why != reason) {
-				t.Fatalf("%q at %q: with others %q, reason %q, alone %q, reason %q", document, text, got, why, value, reason)
+		alone, _ := parseJSON(document, nil)
+		for _, path := range paths {
+			want, wantFound, wantReason := textAt(document, path)
+			for _, d := range []*jsonDocument{alone, together} {
+				got, found, reason := d.text(path)
+				if reason == ReasonMalformedBody && isDeep(document) {
+					continue
+				}
+				if got != want || found != wantFound || reason != wantReason {
+					t.Fatalf("%q at %q of %d: %q, found: %t, reason %q, want %q, %t, %q", document, path, len(d.paths), got, found, reason, want, wantFound, wantReason)
+				}
 			}
 		}
 	})
