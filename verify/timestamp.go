@@ -59,14 +59,8 @@ func parseDigits(s string, digits int) (int64, bool) {
 	if len(s) != digits || s[0] == '0' {
 		return 0, false
 	}
-	var n int64
-	for i := range len(s) {
-		if !isDigit(s[i]) {
-			return 0, false
-		}
-		n = 10*n + int64(s[i]-'0')
-	}
-	return n, true
+	n, err := strconv.ParseUint(s, 10, 63) // unlike ParseInt, it refuses a sign
+	return int64(n), err == nil
 }
 
 // parseRFC3339 parses "2006-01-02T15:04:05", up to nine digits of a fraction, and "Z"
