@@ -187,14 +187,10 @@ func (r *Replays) restore(key [32]byte, end time.Time) (evicted bool) {
 // scheme's name and the decoded MAC. It doesn't include the id, which may not be
 // signed, nor the text of the signature, since one MAC can have several texts.
 func ReplayKey(route string, m *Message) [32]byte {
-	h := sha256.New()
-	for _, part := range [][]byte{[]byte(route), []byte(m.Provider), m.MAC} {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write(part)
+	var text []byte
+	for _, part := range [...][]byte{[]byte(route), []byte(m.Provider), m.MAC} {
+		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
+		text = append(text, part...)
 	}
-	var key [32]byte
-	h.Sum(key[:0])
-	return key
+	return sha256.Sum256(text)
 }
