@@ -54,6 +54,7 @@ type jsonScanner struct {
 	pos      int // in the window
 	paths    []jsonPath
 	spans    []jsonSpan // one for each path
+	missing  uint64     // the paths whose values are not found yet
 	toEnd    bool       // scan to the end, so that repeated keys are seen
 	foldCase bool       // a key that differs in case only is a repeated key as well
 	key      []byte
@@ -72,7 +73,8 @@ func (s *jsonScanner) find() error {
 	window := jsonWindows.Get().(*[16 << 10]byte)
 	defer jsonWindows.Put(window)
 	s.window = window[:0]
-	err := s.value(1<<len(s.paths)-1, 0)
+	s.missing = 1<<len(s.paths) - 1
+	err := s.value(s.missing, 0)
 	if errors.Is(err, errJSONDone) {
 		return nil
 	}
@@ -145,19 +147,10 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 			s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.position(), true
 		}
 	}
-	if !s.toEnd && s.complete() {
+	if s.missing &^= ends; s.missing == 0 && !s.toEnd {
 		return errJSONDone
 	}
 	return nil
-}
-
-func (s *jsonScanner) complete() bool {
-	for i := range s.spans {
-		if !s.spans[i].found {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *jsonScanner) object(mask uint64, depth int) error {
