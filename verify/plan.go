@@ -38,7 +38,6 @@ type plan struct {
 	headers     []string // of the signatures, if they are in headers
 	signature   place
 	each        jsonPath
-	assign      string // between a tag and its value
 	encoding    encoding
 	macSize     int  // 0 where it depends on the key
 	asymmetric  bool // the keys are key pairs
@@ -182,7 +181,6 @@ func (p *plan) compileSignature() error {
 			return err
 		}
 	}
-	p.assign = s.assign()
 	p.macSize = p.scheme.algorithm().Size()
 	if p.asymmetric = p.scheme.asymmetric(); p.asymmetric {
 		p.macSize = keyPairKinds[p.scheme.Construction].size

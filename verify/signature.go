@@ -112,7 +112,7 @@ func (p *plan) readItems(cand *candidate, list, tag string) Reason {
 		}
 		value := item
 		if len(s.Tags) > 0 {
-			name, after, ok := strings.Cut(item, p.assign)
+			name, after, ok := strings.Cut(item, s.assign())
 			if !ok {
 				continue
 			}
@@ -159,7 +159,7 @@ func (p *plan) strongestTag(list string) (tag string, reason Reason) {
 	}
 	best := len(s.Tags)
 	for item := range strings.SplitSeq(list, s.Separator) {
-		name, _, ok := strings.Cut(trim(item), p.assign)
+		name, _, ok := strings.Cut(trim(item), s.assign())
 		if i := slices.Index(s.Tags, name); ok && i >= 0 {
 			best = min(best, i)
 		}

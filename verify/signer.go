@@ -352,14 +352,14 @@ func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 		list = append(list, cand.timestamp+form.Separator...)
 	}
 	for _, item := range cand.items {
-		list = append(list, item.name+p.assign+item.value+form.Separator...)
+		list = append(list, item.name+form.assign()+item.value+form.Separator...)
 	}
 	for i := range macs {
 		if i > 0 {
 			list = append(list, form.Separator...)
 		}
 		if len(form.Tags) > 0 {
-			list = append(list, form.Tags[0]+p.assign...)
+			list = append(list, form.Tags[0]+form.assign()...)
 		}
 		list = p.encoding.append(list, macs[i].bytes())
 	}
