@@ -121,28 +121,20 @@ func (c *check) checkNoOtherFields(cand *candidate) Reason {
 // readSignedFields reads an id and an event type that are in the body and that the
 // content names.
 func (c *check) readSignedFields(cand *candidate) Reason {
-	for _, field := range []struct {
-		at                 place
-		kind               segmentKind
-		to                 *string
-		missing, malformed Reason
-	}{
-		{c.v.plan.id, segID, &c.in.id, ReasonMissingID, ReasonMalformedID},
-		{c.v.plan.eventType, segEventType, &c.in.eventType, ReasonMissingField, ReasonMalformedField},
-	} {
-		if !field.at.inBody() || !cand.content.has(field.kind, "") {
+	for _, f := range c.fields() {
+		if !f.at.inBody() || !cand.content.has(f.kind, "") {
 			continue
 		}
-		value, found, reason := c.in.value(field.at, cand.document)
+		value, found, reason := c.in.value(*f.at, cand.document)
 		switch {
 		case reason != "":
 			return reason
 		case !found:
-			return field.missing
-		case !field.at.admits(value):
-			return field.malformed
+			return f.missing
+		case !f.at.admits(value):
+			return f.malformed
 		}
-		*field.to = value
+		*f.to = value
 	}
 	return ""
 }
@@ -170,51 +162,39 @@ func (c *check) checkBodyTimestamp(cand *candidate) Reason {
 // readBodyFields reads an id and an event type that are in the body. They are for
 // information only: one that is missing or not fit to be shown is left empty.
 func (c *check) readBodyFields() {
-	p := c.v.plan
-	c.readFormField(p.id, &c.in.id)
-	c.readFormField(p.eventType, &c.in.eventType)
-	c.readJSONFields()
+	body, spans := c.findJSONFields()
+	for _, f := range c.fields() {
+		var value string
+		var reason Reason
+		switch f.at.in {
+		case "form":
+			value, _, reason = c.in.value(*f.at, nil)
+		case "json":
+			value, reason = readJSONText(body, spans[0])
+			spans = spans[1:]
+		}
+		if *f.to == "" && reason == "" && f.at.admits(value) {
+			*f.to = value
+		}
+	}
 }
 
-func (c *check) readFormField(at place, to *string) {
-	if at.in != "form" || *to != "" {
-		return
-	}
-	if value, _, reason := c.in.value(at, nil); reason == "" && at.admits(value) {
-		*to = value
-	}
-}
-
-func (c *check) readJSONFields() {
+// findJSONFields finds the plan's jsonFields in the JSON document. What is found before
+// an error counts.
+func (c *check) findJSONFields() (body io.ReaderAt, spans []jsonSpan) {
 	p := c.v.plan
-	if len(p.jsonFields) == 0 || c.in.size == 0 {
-		return
+	spans = c.spans[:len(p.jsonFields)]
+	if len(spans) == 0 {
+		return nil, nil
 	}
 	body, size := c.in.body, c.in.size
 	if p.scheme.JSONField != "" {
 		document, reason := c.in.json()
 		if reason != "" {
-			return
+			return nil, spans
 		}
 		body, size = bytes.NewReader(document.bytes), int64(len(document.bytes))
 	}
-	spans := c.spans[:len(p.jsonFields)]
-	_ = findJSON(body, size, p.jsonFields, spans, false) // what is found before an error counts
-	if p.id.in == "json" {
-		setJSONField(body, spans[0], &p.id, &c.in.id)
-		spans = spans[1:]
-	}
-	if p.eventType.in == "json" {
-		setJSONField(body, spans[0], &p.eventType, &c.in.eventType)
-	}
-}
-
-// setJSONField sets an id or event type to the text at the span, unless it is set.
-func setJSONField(body io.ReaderAt, span jsonSpan, at *place, to *string) {
-	if *to != "" {
-		return
-	}
-	if value, reason := readJSONText(body, span); reason == "" && at.admits(value) {
-		*to = value
-	}
+	_ = findJSON(body, size, p.jsonFields, spans, false)
+	return body, spans
 }

@@ -122,24 +122,21 @@ func (c *check) checkTimestamp(cand *candidate) Reason {
 }
 
 // readHeadFields reads an id and an event type that are outside the body.
-func (c *check) readHeadFields() (reason Reason) {
-	p := c.v.plan
-	if c.in.id, reason = c.readHeadField(p.id, ReasonMalformedID); reason != "" {
-		return reason
+func (c *check) readHeadFields() Reason {
+	for _, f := range c.fields() {
+		if f.at.in == "" || f.at.inBody() {
+			continue
+		}
+		value, found, reason := c.in.value(*f.at, nil)
+		switch {
+		case reason != "":
+			return reason
+		case found && value != "" && !f.at.admits(value):
+			return f.malformed
+		}
+		*f.to = value
 	}
-	c.in.eventType, reason = c.readHeadField(p.eventType, ReasonMalformedField)
-	return reason
-}
-
-func (c *check) readHeadField(at place, malformed Reason) (string, Reason) {
-	if at.in == "" || at.inBody() {
-		return "", ""
-	}
-	value, found, reason := c.in.value(at, nil)
-	if found && value != "" && !at.admits(value) {
-		return "", malformed
-	}
-	return value, reason
+	return ""
 }
 
 // checkContentType refuses media types that the scheme can't read, and selects the
