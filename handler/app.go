@@ -249,18 +249,6 @@ func (a *App) current() *outbound.Engine {
 	return e.Engine
 }
 
-// replayKeeper returns what persists the replay memory, or nil if nothing does.
-func (a *App) replayKeeper() *replayKeeper {
-	if a == nil {
-		return nil
-	}
-	e := a.engine.Load()
-	if e == nil {
-		return nil
-	}
-	return e.replays
-}
-
 // Interface guards
 var (
 	_ caddy.App          = (*App)(nil)

@@ -11,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // engines holds the engines with their open stores, by storeLocation.key. They
@@ -40,7 +39,7 @@ func openEngines() []*engine {
 // and the old config's are back after a failed one.
 type engine struct {
 	*outbound.Engine
-	store   store.Store
+	store   openStore
 	replays *replayKeeper
 	logger  atomic.Pointer[slog.Logger] // of the config in effect
 

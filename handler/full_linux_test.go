@@ -57,7 +57,7 @@ func TestReplayMemoryOnAFullDisk(t *testing.T) {
 		return strings.Contains(string(must.Get(os.ReadFile(log))(t)), "writing the replay memory to the store")
 	})
 	makeRoom()
-	keeper := must.Get(caddy.ActiveContext().App("webhooks"))(t).(*App).replayKeeper()
+	keeper := must.Get(caddy.ActiveContext().App("webhooks"))(t).(*App).engine.Load().replays
 	until(t, "the message to be in the store", func() bool {
 		return len(must.Get(keeper.memory.Remembered(t.Context(), time.Now(), 10))(t)) == 1
 	})

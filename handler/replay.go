@@ -155,14 +155,20 @@ func (h *Verify) starting() bool {
 func (h *Verify) settle(v *verdict, accepted bool) {
 	if accepted {
 		h.replays.Commit(v.key)
-		h.app().replayKeeper().keep(v.key, time.Now().Add(h.life))
+		h.persist(v.key)
 		return
 	}
 	h.replays.Abort(v.key)
 	v.accept = func() {
-		end := time.Now().Add(h.life)
-		h.replays.Restore(v.key, end)
-		h.app().replayKeeper().keep(v.key, end)
+		h.replays.Restore(v.key, time.Now().Add(h.life))
+		h.persist(v.key)
+	}
+}
+
+// persist writes a key to the store, if there is one. It is open: see starting.
+func (h *Verify) persist(key [32]byte) {
+	if app := h.app(); app != nil {
+		app.engine.Load().replays.keep(key, time.Now().Add(h.life))
 	}
 }
 

@@ -34,12 +34,8 @@ const (
 )
 
 // keepReplays restores the replay memory from a store and persists it there from
-// then on. It returns nil if the store can't remember messages.
-func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*replayKeeper, error) {
-	memory, ok := st.(store.Memory)
-	if !ok {
-		return nil, nil
-	}
+// then on.
+func keepReplays(ctx context.Context, memory store.Memory, logger *slog.Logger) (*replayKeeper, error) {
 	replays, err := acquireReplays()
 	if err != nil {
 		return nil, err
@@ -79,11 +75,8 @@ func (k *replayKeeper) restore(seen []store.Remembered) {
 	}
 }
 
-// keep queues a message to be written. The receiver may be nil.
+// keep queues a message to be written.
 func (k *replayKeeper) keep(key [32]byte, until time.Time) {
-	if k == nil {
-		return
-	}
 	select {
 	case k.queue <- store.Remembered{Key: key, Until: until}:
 	default:
@@ -144,12 +137,8 @@ func (k *replayKeeper) waitToRetry() bool {
 	}
 }
 
-// close writes the queued messages and releases the memory. The receiver may be
-// nil.
+// close writes the queued messages and releases the memory.
 func (k *replayKeeper) close() error {
-	if k == nil {
-		return nil
-	}
 	close(k.stop)
 	<-k.done
 	return releaseReplays()

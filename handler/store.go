@@ -37,7 +37,13 @@ type Store struct {
 // store have the same key.
 type storeLocation struct {
 	key  string
-	open func(context.Context, *slog.Logger) (store.Store, error)
+	open func(context.Context, *slog.Logger) (openStore, error)
+}
+
+// openStore is a store that also remembers messages, as both kinds do.
+type openStore interface {
+	store.Store
+	store.Memory
 }
 
 // locate returns where the store is, without opening it.
@@ -66,7 +72,7 @@ func (s *Store) locateFile() (storeLocation, error) {
 	if err != nil {
 		return storeLocation{}, fmt.Errorf("store sqlite: %w", err)
 	}
-	return storeLocation{"sqlite:" + path, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+	return storeLocation{"sqlite:" + path, func(ctx context.Context, log *slog.Logger) (openStore, error) {
 		return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
 	}}, nil
 }
@@ -86,7 +92,7 @@ func (s *Store) locateDatabase() (storeLocation, error) {
 	if err != nil {
 		return storeLocation{}, fmt.Errorf("store postgres: getting the host name, which identifies this node: %w", err)
 	}
-	return storeLocation{"postgres:" + dsn, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+	return storeLocation{"postgres:" + dsn, func(ctx context.Context, log *slog.Logger) (openStore, error) {
 		return postgres.Open(ctx, postgres.Config{DSN: dsn, Host: host, Logger: log})
 	}}, nil
 }
