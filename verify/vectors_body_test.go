@@ -661,8 +661,9 @@ func bodyExamples() []vector {
 		},
 		{
 			scheme: "ramp", secret: "s3cret",
-			header: map[string]string{"X-Ramp-Signature": "{hex}"},
-			body:   `{"id":"r1"}`,
+			header: map[string]string{"X-Ramp-Signature": "{hex}", "X-Ramp-Webhook-ID": "a461a658"},
+			body:   `{"id":"a461a658","type":"transactions.cleared","object":{"id":"3aa9eed1"}}`,
+			id:     "a461a658", event: "transactions.cleared",
 		},
 		{
 			scheme: "razorpay", secret: "s3cret",

@@ -404,5 +404,19 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			header: map[string]string{"Sendcloud-Signature": "1eed4b3d41f4653ac64fd56f1bf1cbfd349e4482cbc11dff7134bd93e5da4b0a"},
 			body:   `{"key": "value"}`,
 		},
+		{
+			scheme: "enode",
+			source: "Enode docs, Webhooks",
+			secret: "example-secret",
+			header: map[string]string{"x-enode-signature": "sha1=e417e6fc2e7f8a78c93a35a7b344d36ce179fc8d"},
+			body:   `{"payload":"example"}`,
+		},
+		{
+			scheme: "shopline",
+			source: "shoplineos/shopline-sdk-go client/sign_test.go",
+			secret: "LDLLJJLflja2039203flaflaLLFLE",
+			header: map[string]string{"X-Shopline-Hmac-Sha256": "7d8b4cbec432e0c7e901881cc0f2490a910d56eaa73fc94bcc4276d14a61fe88"},
+			body:   `"my secret message"`,
+		},
 	}
 }

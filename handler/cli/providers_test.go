@@ -25,7 +25,7 @@ func TestProvidersTable(t *testing.T) {
 		"hubspot-v1":   "hubspot-v1 sha256 hex {secret}{body} no opt-in yes - HubSpot/hubspot-api-python hubspot/utils/signature.py",
 		"okta":         "okta token - nothing no no no okta https://developer.okta.com/docs/concepts/event-hooks/",
 		"telnyx":       "telnyx ed25519 base64 {timestamp}|{body} 5m yes yes - team-telnyx/telnyx-node lib/Webhooks.js",
-		"ramp":         "ramp hmac-sha256 hex {body} no opt-in yes - https://docs.ramp.com/developer-api/v1/webhooks (unconfirmed)",
+		"gusto":        "gusto hmac-sha256 hex {body} no opt-in yes - https://docs.gusto.com/embedded-payroll/docs/webhooks (unconfirmed)",
 	} {
 		if lines[name] != want {
 			t.Errorf("got  %s\nwant %s", lines[name], want)
