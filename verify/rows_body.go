@@ -134,7 +134,7 @@ var rowsBody = []Scheme{
 		Title:     "Backblaze B2",
 		Source:    "https://www.backblaze.com/docs/cloud-storage-event-notifications-reference-guide",
 		Notes:     "The secret is the rule's signing secret; without one, nothing is signed. A request can contain several events; the event type is that of the first one.",
-		Signature: Signature{Name: "X-Bz-Event-Notification-Signature", Separator: ",", Tags: []string{"v1"}},
+		Signature: Signature{Name: "X-Bz-Event-Notification-Signature", Separator: ",", Single: true, Tags: []string{"v1"}},
 		EventType: Field{In: "json", Name: "events.0.eventType"},
 
 		Acknowledge: Acknowledge{Status: 200}, // see Source
