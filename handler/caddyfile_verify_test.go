@@ -185,7 +185,7 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 	for _, signature := range []string{"json sig {\neach items\nrepeated\n}", "header Sig {\nseparator ,\nsingle\n}"} {
 		must.Do(t, h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature "+signature+"\n}")))
 	}
-	descriptive := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}
+	descriptive := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names", "Sent"}
 	var check func(path string, v reflect.Value)
 	check = func(path string, v reflect.Value) {
 		for i := range v.NumField() {

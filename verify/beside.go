@@ -41,6 +41,9 @@ func (p *plan) headersSet() []string {
 			set = append(set, at.name)
 		}
 	}
+	for _, name := range sortedKeys(p.scheme.Sent) {
+		set = append(set, canonical(name))
+	}
 	return set
 }
 

@@ -500,7 +500,8 @@ func TestEveryParameter(t *testing.T) {
 	}
 }
 
-// A scheme that is written to JSON and read from it is the same.
+// A scheme that is written to JSON and read from it is the same, except for what only rows
+// have.
 func TestSchemeJSON(t *testing.T) {
 	for _, s := range verify.Schemes() {
 		text, err := json.Marshal(s)
@@ -511,7 +512,7 @@ func TestSchemeJSON(t *testing.T) {
 		if err := json.Unmarshal(text, &back); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(s, back) {
+		if s.Sent = nil; !reflect.DeepEqual(s, back) {
 			t.Errorf("%s: got %+v, want %+v", s.Name, back, s)
 		}
 	}

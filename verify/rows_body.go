@@ -180,6 +180,8 @@ var rowsBody = []Scheme{
 		Notes:     "The secret is the video library's read-only API key. The event type is a number, the video's status.",
 		Signature: Signature{Name: "X-BunnyStream-Signature"},
 		EventType: Field{In: "json", Name: "Status"},
+
+		Sent: map[string]string{"X-BunnyStream-Signature-Version": "v1", "X-BunnyStream-Signature-Algorithm": "hmac-sha256"},
 	},
 	{
 		Name:      "cal-com",
@@ -649,6 +651,8 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Lago-Signature", Encoding: "base64"},
 		ID:        Field{In: "header", Name: "X-Lago-Unique-Key"},
 		EventType: Field{In: "json", Name: "webhook_type"},
+
+		Sent: map[string]string{"X-Lago-Signature-Algorithm": "hmac"}, // getlago/lago-api app/models/webhook.rb
 	},
 	{
 		Name:      "launchdarkly",
@@ -1220,6 +1224,8 @@ var rowsBody = []Scheme{
 		Notes:     "Choose `HMAC_SHA256_HEX` as the webhook's signature algorithm, or set `algorithm` to the one that you chose: `X-Payload-Digest-Alg`, which names it, is ignored.",
 		Signature: Signature{Name: "X-Payload-Digest"},
 		EventType: Field{In: "json", Name: "type"},
+
+		Sent: map[string]string{"X-Payload-Digest-Alg": "HMAC_SHA256_HEX"},
 	},
 	{
 		Name:      "taiga",

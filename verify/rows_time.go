@@ -135,6 +135,8 @@ var rowsTime = []Scheme{
 		Timestamp: Timestamp{In: "header", Name: "BOX-DELIVERY-TIMESTAMP", Format: "rfc3339", Past: minutes(10)},
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "trigger"},
+
+		Sent: map[string]string{"BOX-SIGNATURE-VERSION": "1", "BOX-SIGNATURE-ALGORITHM": "HmacSHA256"}, // Box's libraries refuse others
 	},
 	{
 		Name:      "sinch-conversation",
@@ -146,6 +148,8 @@ var rowsTime = []Scheme{
 		Content:   "{body}.{id}.{timestamp}",
 		Timestamp: Timestamp{In: "header", Name: "x-sinch-webhook-signature-timestamp"},
 		ID:        Field{In: "header", Name: "x-sinch-webhook-signature-nonce"},
+
+		Sent: map[string]string{"x-sinch-webhook-signature-algorithm": "HmacSHA256"},
 	},
 	{
 		Name:      "calendly",
@@ -165,6 +169,8 @@ var rowsTime = []Scheme{
 		Timestamp: Timestamp{In: "field", Name: "t", Format: "unix_ms", Past: minutes(3)},
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "event"},
+
+		Sent: map[string]string{"WorkOS-Signature": "t={timestamp}, v1={signature}"}, // WorkOS's library for Python needs the space
 	},
 	{
 		Name:      "sanity",
@@ -295,9 +301,11 @@ var rowsTime = []Scheme{
 		Title:     "Ghost",
 		Source:    "TryGhost/Ghost WebhookTrigger.js",
 		Notes:     "Old versions of Ghost don't sign the timestamp; their webhooks are refused.",
-		Signature: Signature{Name: "X-Ghost-Signature", Separator: ",", Tags: []string{"sha256"}},
+		Signature: Signature{Name: "X-Ghost-Signature", Separator: ",", Single: true, Tags: []string{"sha256"}},
 		Content:   "{body}{timestamp}",
 		Timestamp: Timestamp{In: "field", Name: "t", Format: "unix_ms"},
+
+		Sent: map[string]string{"X-Ghost-Signature": "sha256={signature}, t={timestamp}"},
 	},
 	{
 		Name:      "recurly",
@@ -501,6 +509,8 @@ var rowsTime = []Scheme{
 		Timestamp: Timestamp{In: "field", Name: "t"},
 		ID:        Field{In: "json", Name: "data.id"},
 		EventType: Field{In: "json", Name: "data.attributes.type"},
+
+		Sent: map[string]string{"Paymongo-Signature": "t={timestamp},te=,li={signature}"},
 	},
 	{
 		Name:      "rootly",
@@ -591,9 +601,11 @@ var rowsTime = []Scheme{
 		Title:     "Infisical",
 		Source:    "Infisical/infisical backend/src/services/webhook/webhook-fns.ts",
 		Notes:     "The timestamp is read from the body, if it has one. The one before the signature is ignored.",
-		Signature: Signature{Name: "x-infisical-signature", Prefix: "t=", Separator: ";"},
+		Signature: Signature{Name: "x-infisical-signature", Prefix: "t=", Separator: ";", Single: true},
 		Timestamp: Timestamp{In: "json", Name: "timestamp", Format: "unix_ms", Optional: true},
 		EventType: Field{In: "json", Name: "event"},
+
+		Sent: map[string]string{"x-infisical-signature": "t={timestamp};{signature}"},
 	},
 	{
 		Name:      "boldsign",
@@ -689,6 +701,7 @@ var rowsTime = []Scheme{
 		Timestamp:   Timestamp{In: "field", Name: "t", Past: hours(48), Future: minutes(5)},
 
 		Acknowledge: Acknowledge{Status: 200}, // see Source
+		Sent:        map[string]string{"X-Recharge-Webhook-Timestamp": "{timestamp}"},
 	},
 	{
 		Name:      "statsig",

@@ -106,6 +106,12 @@ type Scheme struct {
 	// ContentTypes are the accepted media types; others get 415. If empty, all are
 	// accepted.
 	ContentTypes []string `json:"content_types,omitempty"`
+
+	// Sent are the headers that a provider writes in its own way or adds, and that its
+	// receivers rely on, by name. {timestamp} and {signature} stand for those of the
+	// message. Signing sets these headers, in place of others; verifying ignores them.
+	// Only rows have them.
+	Sent map[string]string `json:"-"`
 }
 
 // Signature is where a signature is, and how it is formatted.
@@ -216,13 +222,16 @@ type Field struct {
 // Merge returns the scheme with every field that is set in over replaced. Lists
 // and maps are replaced as a whole. If over sets either the signature's Name or its
 // Names, the other one is cleared, and so are HeaderPrefixes, which belonged to the
-// old names.
+// old names. If it sets anything of the signature or the algorithm, Sent is cleared.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:
 		s.Signature.Names, s.HeaderPrefixes = nil, nil
 	case over.Signature.Names != nil && over.Signature.Name == "":
 		s.Signature.Name, s.HeaderPrefixes = "", nil
+	}
+	if over.Algorithm != "" || !reflect.ValueOf(over.Signature).IsZero() {
+		s.Sent = nil
 	}
 	merge(reflect.ValueOf(&s).Elem(), reflect.ValueOf(over))
 	return s

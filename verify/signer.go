@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -163,6 +164,7 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 		return err
 	}
 	s.setSignature(h, cand, macs)
+	s.setSent(h, in, cand, m.Timestamp, macs[0])
 	return nil
 }
 
@@ -340,6 +342,23 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 		h[headers[0]] = []string{strings.Join(lists, form.Groups)}
 	default:
 		h[headers[0]] = lists
+	}
+}
+
+// setSent sets the headers that the provider writes in its own way. The timestamp is that
+// of the body, if the scheme has it there.
+func (s *Signer) setSent(h http.Header, in *input, cand *candidate, now time.Time, m mac) {
+	p := s.plan
+	if len(p.scheme.Sent) == 0 {
+		return
+	}
+	timestamp := cand.timestamp
+	if p.timestamp.inBody() {
+		timestamp, _, _ = in.value(p.timestamp, nil)
+	}
+	values := strings.NewReplacer("{timestamp}", cmp.Or(timestamp, p.timeFormat.format(now)), "{signature}", string(p.encoding.append(nil, m.bytes())))
+	for name, value := range p.scheme.Sent {
+		h[canonical(name)] = []string{values.Replace(value)}
 	}
 }
 

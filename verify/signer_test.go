@@ -36,6 +36,11 @@ func TestSign(t *testing.T) {
 		{"square", []string{"s"}, map[string]string{"X-Square-Hmacsha256-Signature": sha256b64("s", testURL+testBody)}},
 		{"twitch", []string{"s"}, map[string]string{
 			"Twitch-Eventsub-Message-Timestamp": "2023-11-14T22:13:20Z", "Twitch-Eventsub-Message-Signature": "sha256=" + sha256hex("s", "msg_12023-11-14T22:13:20Z"+testBody)}},
+		{"box", []string{"s"}, map[string]string{
+			"Box-Signature-Primary": sha256b64("s", testBody+"2023-11-14T22:13:20Z"), "Box-Signature-Version": "1", "Box-Signature-Algorithm": "HmacSHA256"}},
+		{"ghost", []string{"s"}, map[string]string{"X-Ghost-Signature": "sha256=" + sha256hex("s", testBody+milliNow) + ", t=" + milliNow}},
+		{"infisical", []string{"s"}, map[string]string{"X-Infisical-Signature": "t=" + milliNow + ";" + sha256hex("s", testBody)}},
+		{"recharge", []string{"s"}, map[string]string{"X-Recharge-Webhook-Timestamp": unixNow}},
 	} {
 		t.Run(tt.scheme, func(t *testing.T) {
 			h := sign(t, rowOf(t, tt.scheme), outgoing(), tt.secrets...)
@@ -45,6 +50,31 @@ func TestSign(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A timestamp in the body is repeated in the header, where the provider does so. What changes
+// the signature takes the provider's own format away.
+func TestSignSent(t *testing.T) {
+	m := outgoing()
+	m.Body = []byte(`{"timestamp":1600000000000}`)
+	row := rowOf(t, "infisical")
+	if got, want := sign(t, row, m, "s").Get("X-Infisical-Signature"), "t=1600000000000;"+sha256hex("s", string(m.Body)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for name, over := range map[string]verify.Scheme{
+		"signature": {Signature: verify.Signature{Encoding: "hex"}},
+		"algorithm": {Algorithm: "sha512"},
+	} {
+		if row.Merge(over).Sent != nil {
+			t.Errorf("%s: the provider's own format is still there", name)
+		}
+	}
+	if row.Merge(verify.Scheme{EventType: verify.Field{In: "json", Name: "a"}}).Sent == nil {
+		t.Error("the provider's own format is lost")
+	}
+	if got := rowOf(t, "sumsub").FirstSet([]string{"X-Payload-Digest-Alg"}); got == "" {
+		t.Error("the header of the algorithm isn't said to be set")
 	}
 }
 
@@ -132,7 +162,19 @@ func TestSignForReceiversOfOne(t *testing.T) {
 		"sanity":       match(`^t=\d+[, ]+v1=([^, ]+)$`),
 		"terra":        match(`^t=\d+,v1=([^,]+)$`),
 		"whereby":      match(`t=\d+,v1=(.*)`),
-		"workos":       match(`^t=\d+,v1=([^,]+)$`),
+		"workos":       match(`^t=\d+, v1=([^,]+)$`), // as WorkOS's library for Python splits it
+
+		"backblaze-b2":      match(`^v1=([^=]+)$`),
+		"cloudflare-stream": last(",", "sig1"),
+		"ghost":             match(`^sha256=([^,]+), t=\d+$`),
+		"infisical":         match(`^t=\d+;([^;]+)$`),
+		"paymongo":          match(`^t=\d+,te=,li=([^,]+)$`),
+		"qonto":             match(`v1=([a-f0-9]+)`),
+		"recharge":          last(",", "v1"),
+		"revenuecat":        last(",", "v1"),
+		"shippo":            last(",", "v1"),
+		"tiktok":            last(",", "s"),
+		"zoho-payments":     last(",", "v"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := rowOf(t, name)
