@@ -420,6 +420,13 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event.resource_type"},
 	},
 	{
+		Name:      "firecrawl",
+		Title:     "Firecrawl",
+		Source:    "firecrawl/firecrawl apps/api/src/services/webhook/delivery.ts",
+		Signature: Signature{Name: "X-Firecrawl-Signature", Prefix: "sha256="},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "flagsmith",
 		Title:     "Flagsmith",
 		Source:    "Flagsmith/flagsmith api/webhooks/webhooks.py",
@@ -653,6 +660,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "webhook_type"},
 
 		Sent: map[string]string{"X-Lago-Signature-Algorithm": "hmac"}, // getlago/lago-api app/models/webhook.rb
+	},
+	{
+		Name:      "laravel-webhook-server",
+		Aliases:   []string{"spatie"},
+		Title:     "Laravel apps (Spatie's webhook server)",
+		Source:    "spatie/laravel-webhook-server src/Signer/DefaultSigner.php",
+		Notes:     "For apps that keep the package's signer. If the app sets `signature_header_name`, set `signature header <that name>`.",
+		Signature: Signature{Name: "Signature"},
 	},
 	{
 		Name:      "launchdarkly",
@@ -1068,6 +1083,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
+		Name:      "semaphore",
+		Aliases:   []string{"semaphore-ci"},
+		Title:     "Semaphore",
+		Source:    "semaphoreio/semaphore notifications/lib/notifications/workers/webhook.ex",
+		Notes:     "Choose POST as the method; other methods are refused.",
+		Signature: Signature{Name: "X-Semaphore-Signature-256"},
+		ID:        Field{In: "header", Name: "X-Semaphore-Webhook-Id"},
+	},
+	{
 		Name:      "sendbird",
 		Title:     "Sendbird",
 		Source:    "https://sendbird.com/docs/chat/platform-api/v3/webhook/webhook-overview",
@@ -1210,6 +1234,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "topic"},
 	},
 	{
+		Name:      "storyblok",
+		Title:     "Storyblok",
+		Source:    "https://www.storyblok.com/tp/webhook-secret-with-different-technologies",
+		Signature: Signature{Name: "webhook-signature"},
+		Algorithm: "sha1",
+		EventType: Field{In: "json", Name: "action"},
+	},
+	{
 		Name:      "strike",
 		Title:     "Strike",
 		Source:    "https://docs.strike.me/webhooks/signature-verification",
@@ -1339,6 +1371,13 @@ var rowsBody = []Scheme{
 		Notes:     "The secret is the bot's authentication token.",
 		Signature: Signature{Name: "X-Viber-Content-Signature"},
 		EventType: Field{In: "json", Name: "event"},
+	},
+	{
+		Name:      "vikunja",
+		Title:     "Vikunja",
+		Source:    "https://vikunja.io/docs/webhooks/",
+		Signature: Signature{Name: "X-Vikunja-Signature"},
+		EventType: Field{In: "json", Name: "event_name"},
 	},
 	{
 		Name:      "webex",

@@ -279,6 +279,12 @@ func bodyExamples() []vector {
 			event:  "incident",
 		},
 		{
+			scheme: "firecrawl", secret: "s3cret",
+			header: map[string]string{"X-Firecrawl-Signature": "sha256={hex}"},
+			body:   `{"success":true,"type":"crawl.completed","id":"crawl-1"}`,
+			event:  "crawl.completed",
+		},
+		{
 			scheme: "flagsmith", secret: "s3cret",
 			header: map[string]string{"X-Flagsmith-Signature": "{hex}"},
 			body:   `{"data": {}, "event_type": "FLAG_UPDATED"}`,
@@ -444,6 +450,11 @@ func bodyExamples() []vector {
 			header: map[string]string{"X-Lago-Signature": "{base64}", "X-Lago-Signature-Algorithm": "hmac", "X-Lago-Unique-Key": "k1"},
 			body:   `{"webhook_type":"invoice.created","object_type":"invoice"}`,
 			id:     "k1", event: "invoice.created",
+		},
+		{
+			scheme: "laravel-webhook-server", secret: "s3cret",
+			header: map[string]string{"Signature": "{hex}"},
+			body:   `{"key":"value"}`,
 		},
 		{
 			scheme: "launchdarkly", secret: "s3cret",
@@ -697,6 +708,12 @@ func bodyExamples() []vector {
 			hash: sha1.New,
 		},
 		{
+			scheme: "semaphore", secret: "s3cret",
+			header: map[string]string{"X-Semaphore-Signature-256": "{hex}", "X-Semaphore-Webhook-Id": "8ab5cc2c"},
+			body:   `{"pipeline":{"id":"p1","result":"passed"}}`,
+			id:     "8ab5cc2c",
+		},
+		{
 			scheme: "sendbird", secret: "s3cret",
 			header: map[string]string{"X-Sendbird-Signature": "{hex}"},
 			body:   `{"category":"group_channel:message_send"}`,
@@ -781,6 +798,13 @@ func bodyExamples() []vector {
 			body:   `{"id":"n-1","topic":"order.create"}`,
 			id:     "n-1", event: "order.create",
 			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			scheme: "storyblok", secret: "hello",
+			header: map[string]string{"webhook-signature": "{hex}"},
+			body:   `{"action":"published","story_id":123,"space_id":123}`,
+			event:  "published",
+			hash:   sha1.New,
 		},
 		{
 			scheme: "strike", secret: "s3cret",
@@ -873,6 +897,12 @@ func bodyExamples() []vector {
 			header: map[string]string{"X-Viber-Content-Signature": "{hex}"},
 			body:   `{"event":"message","message_token":4912661846655238145}`,
 			event:  "message",
+		},
+		{
+			scheme: "vikunja", secret: "s3cret",
+			header: map[string]string{"X-Vikunja-Signature": "{hex}"},
+			body:   `{"event_name":"task.created","time":"2026-01-01T00:00:00Z","data":{}}`,
+			event:  "task.created",
 		},
 		{
 			scheme: "webex", secret: "s3cret",

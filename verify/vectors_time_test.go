@@ -25,6 +25,20 @@ func timeExamples() []vector {
 			signed: "v1." + milliNow + ".{body}",
 		},
 		{
+			scheme: "langfuse", secret: "lf-whsec_00ff",
+			header: map[string]string{"x-langfuse-signature": "t=" + unixNow + ",v1={hex}"},
+			body:   `{"id":"evt-1","type":"prompt-version","apiVersion":"v1"}`,
+			id:     "evt-1", event: "prompt-version",
+			signed: unixNow + ".{body}",
+		},
+		{
+			scheme: "outline", secret: "ol_whs_s3cret",
+			header: map[string]string{"Outline-Signature": "t=" + milliNow + ",s={hex}"},
+			body:   `{"id":"d1","event":"documents.update","payload":{"id":"0f1a4c8e"}}`,
+			id:     "d1", event: "documents.update",
+			signed: milliNow + ".{body}",
+		},
+		{
 			scheme: "teller", secret: "s3cret",
 			header: map[string]string{"Teller-Signature": "t=" + unixNow + ",v1=00,v1={hex}"},
 			body:   `{"id":"wh_1","type":"enrollment.disconnected"}`,
