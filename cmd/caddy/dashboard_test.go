@@ -28,7 +28,7 @@ func TestDashboard(t *testing.T) {
 	b.find("input[name=token]").write("wrong" + enter)
 	b.sees("the server doesn't know this token")
 	b.find("input[name=token]").write(readToken + enter)
-	b.find("main tbody tr").has("sub_main", r.addr, "failing", "connection refused") // before the one that was there first
+	b.find("main tbody tr").has("sub_main", r.addr, "failing", "since", "connection refused") // before the one that was there first
 
 	b.link("sub_main").click()
 	b.find("dl").has("failing", "Failing since", "connection refused", "Dead letters\n1", "the server's configuration")
@@ -113,7 +113,7 @@ http://:{$PORT} {
 	b.open("http://" + s.addr + "/webhooks/")
 	b.sees("This API needs a token")
 	b.find("input[name=token]").write(manageToken + enter)
-	b.find("main table").has(r.url("/globex"))
+	b.find("main table").has("Tenant", r.url("/globex"))
 	b.open("http://acme:secret@" + s.addr + "/portal/")
 	b.find("main").has("There are no subscriptions.")
 	b.summary("Create a subscription").click()
