@@ -151,6 +151,9 @@ func (e *Engine) reportSettled(done *AttemptDone, dead *OperationalEvent) {
 // subscription.
 func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 	if o.eventFault {
+		l.mu.Lock()
+		l.noteFailure(o)
+		l.mu.Unlock()
 		if o.early() {
 			l.scheduleNextAhead(t.retry.first())
 		}
@@ -254,11 +257,17 @@ func (l *lane) recordSuccess(o *outcome, d DisableAfter, first time.Duration, no
 	return n
 }
 
+// noteFailure keeps what the status shows of a failure, also of one that is the event's
+// fault. The caller holds mu.
+func (l *lane) noteFailure(o *outcome) {
+	l.lastFailure, l.lastError = l.e.clock.Now(), o.message
+}
+
 // recordFailure is record for a failure. An attempt ahead of schedule isn't counted
 // as one more: otherwise a single event could make its receiver count as down. The
 // caller holds mu.
 func (l *lane) recordFailure(o *outcome, d DisableAfter, first time.Duration, now time.Time) (n transition) {
-	l.lastFailure, l.lastError = l.e.clock.Now(), o.message
+	l.noteFailure(o)
 	l.breaker.gone = l.breaker.gone || o.class == ClassGone
 	if !o.early() {
 		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)

@@ -262,6 +262,10 @@ func TestTransformsThatFail(t *testing.T) {
 			t.Errorf("%s: got state %v, class %s and error %q, want %v, %s and %q", c.transform, d.State, d.Attempt.Class, d.Attempt.Error, c.want, outbound.ClassTransform, c.says)
 		}
 	}
+	h.awaitAttemptEnd()
+	if got := h.sub(); got.Health != outbound.HealthOK || !strings.Contains(got.LastError, "takes too long") {
+		t.Errorf("got health %s with error %q, want %s with the last one", got.Health, got.LastError, outbound.HealthOK)
+	}
 	r.expectNone(t)
 }
 
