@@ -158,6 +158,7 @@ func TestSchemesThatCanNotBeCombined(t *testing.T) {
 		"a token":          {scheme: "github okta", field: "scheme", want: "okta can't sign deliveries"},
 		"a key pair":       {scheme: "github standard-webhooks-ed25519", field: "scheme", want: "key pair"},
 		"secret of one":    {scheme: "github standard-webhooks", change: func(s *outbound.SubscriptionSpec) { s.Secrets = []string{"hunter2!"} }, field: "secret", want: "signing as standard-webhooks: secret 1 of 1: it is not whsec_ and base64"},
+		"key pair's key":   {scheme: "github standard-webhooks", change: func(s *outbound.SubscriptionSpec) { s.Secrets = []string{"whsk_MDEy"} }, field: "secret", want: "secret 1 of 1: it belongs to a key pair; use the scheme standard-webhooks-ed25519"},
 		"second secret":    {scheme: "github standard-webhooks", change: func(s *outbound.SubscriptionSpec) { s.Secrets = []string{longSecret, "hunter2!"} }, field: "secret", want: "signing as standard-webhooks: secret 2 of 2"},
 		"header":           {scheme: "standard-webhooks github", change: func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"x-github-delivery": "1"} }, field: "headers", want: `"x-github-delivery" cannot be set, because it belongs to the signature of github`},
 		"access token": {scheme: "standard-webhooks acme", table: acme(func(s *verify.Scheme) { s.Signature.Name = "authorization" }), change: func(s *outbound.SubscriptionSpec) {

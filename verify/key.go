@@ -87,6 +87,9 @@ func base64Key(secret string) ([]byte, error) {
 // whsecKey accepts the forms in which Standard Webhooks secrets are shown:
 // "v1,whsec_…", "whsec_…" and only the base64.
 func whsecKey(secret string) ([]byte, error) {
+	if strings.HasPrefix(secret, "whsk_") || strings.HasPrefix(secret, "whpk_") {
+		return nil, errors.New("it belongs to a key pair; use the scheme standard-webhooks-ed25519 for it")
+	}
 	secret = strings.TrimPrefix(secret, "v1,")
 	key, err := base64Key(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
