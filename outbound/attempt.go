@@ -164,15 +164,15 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 			c.Logger.Warn("an attempt got no connection", Named(t.sub.ID, t.sub.Tenant), "class", o.class, "error", o.detail)
 		})
 	}
-	if !sameReceiver(t.sub, l.sub()) {
-		return // the outcome says nothing about the receiver that the subscription has now
+	n, ok := l.record(t, o, c)
+	if !ok {
+		return
 	}
-	n := l.record(o, c)
 	if !n.aheadAt.IsZero() {
 		e.claims.schedule(l, n.aheadAt)
 	}
-	if pause := max(n.pause, o.retryAfter); pause > 0 {
-		l.pauseUntil(e.now().Add(pause))
+	if n.pause > 0 {
+		l.startPause(e.now().Add(n.pause))
 	}
 	e.reactTo(n, c, l, t, o)
 }
@@ -217,7 +217,7 @@ func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome
 type transition struct {
 	wentDown, cameBack bool
 	persist            bool          // the store is to be told whether the receiver is down
-	pause              time.Duration // before the next attempt, while the receiver is down or overloaded
+	pause              time.Duration // before the next attempt; zero for none
 	aheadAt            time.Time     // when to attempt something ahead of schedule; zero for never
 
 	// failing is the run of failures that has just grown or ended.
@@ -228,22 +228,27 @@ type transition struct {
 	recovered  time.Time // since when it had failed, if that was warned about; else zero
 }
 
-// record updates the breaker and the status.
-func (l *lane) record(o *outcome, c *config) (n transition) {
+// record updates the breaker, the pauses and the status. It returns false if the outcome
+// says nothing about the receiver that the subscription has now. It does all of this under
+// mu: if the receiver changes meanwhile, resume resets it.
+func (l *lane) record(t *target, o *outcome, c *config) (n transition, ok bool) {
 	now := l.e.now()
-	first := l.target.Load().retry.first()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until := now.Add(o.retryAfter); o.retryAfter > 0 && until.After(l.askedUntil) {
-		l.askedUntil = until
+	present := l.target.Load()
+	if !sameReceiver(t.sub, present.sub) {
+		return n, false
 	}
 	if o.ok() {
-		n = l.recordSuccess(o, c.DisableAfter, first, now)
+		n = l.recordSuccess(o, c.DisableAfter, present.retry.first(), now)
 	} else {
-		n = l.recordFailure(o, c.DisableAfter, first, now)
+		n = l.recordFailure(o, c.DisableAfter, present.retry.first(), now)
 	}
 	n.aheadAt = l.breaker.aheadAt
-	return n
+	n.pause = max(n.pause, o.retryAfter)
+	l.askedUntil = later(l.askedUntil, now.Add(o.retryAfter))
+	l.notBefore = later(l.notBefore, now.Add(n.pause))
+	return n, true
 }
 
 // recordSuccess is record for a success. The caller holds mu.

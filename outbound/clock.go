@@ -37,10 +37,7 @@ type timeline struct {
 // newTimeline starts a timeline at the wall clock's time, or at that of the last id
 // in the store if that is later.
 func newTimeline(c Clock, last store.ID) timeline {
-	now := c.Now().Round(0) // without the monotonic reading
-	if known := last.Time(); known.After(now) {
-		now = known
-	}
+	now := later(c.Now().Round(0), last.Time()) // without the monotonic reading
 	return timeline{Clock: c, zero: now.Add(-c.Elapsed())}
 }
 
@@ -54,13 +51,7 @@ func (t *timeline) after(d time.Duration) <-chan time.Time { return t.At(t.Elaps
 
 // latest returns the time for new ids: the later of the timeline's and the wall
 // clock's. Ids never lag behind the schedule, and tell when something was made.
-func (t *timeline) latest() time.Time {
-	now, wall := t.now(), t.Now().Round(0)
-	if wall.After(now) {
-		return wall
-	}
-	return now
-}
+func (t *timeline) latest() time.Time { return later(t.now(), t.Now().Round(0)) }
 
 // wall converts a time of the schedule, for people, into one of the wall clock as
 // it is set now.
@@ -69,6 +60,14 @@ func (t *timeline) wall(due time.Time) time.Time {
 		return due
 	}
 	return due.Add(t.Now().Round(0).Sub(t.now()).Round(time.Second))
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // earlier returns the earlier of two times. Zero means none.

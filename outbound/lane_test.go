@@ -741,6 +741,22 @@ func TestRateLimitIsLiftedBeforeThePause(t *testing.T) {
 	}
 }
 
+// The receiver is replaced between a failure of the old one and the pause that follows from
+// it: the lane isn't paused.
+func TestReceiverIsReplacedBeforeThePause(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.breaker.failures = downAfter
+	n, _ := l.record(l.target.Load(), &outcome{class: ClassStatus, retryAfter: time.Hour}, l.e.config.Load()) // what updateLane does first
+	if !l.notBefore.Equal(l.at(time.Hour)) {
+		t.Errorf("got a pause until %v, want an hour", l.notBefore)
+	}
+	l.resume()
+	l.startPause(l.at(n.pause)) // what updateLane does next
+	if l.notBefore.After(l.e.now()) {
+		t.Errorf("got a pause of %v, want none", l.notBefore.Sub(l.e.now()))
+	}
+}
+
 // An ordered lane pauses until its first delivery is retried, by the schedule or ahead of
 // it, but not while the receiver has asked for a pause.
 func TestWhenAnOrderedLaneGoesOn(t *testing.T) {
@@ -806,7 +822,8 @@ func TestWhatALaneHoldsInAPause(t *testing.T) {
 		for _, h := range l.storeEvents(t, l.at(0), true, true) {
 			l.queue.push(h)
 		}
-		l.pauseUntil(l.at(pause))
+		l.notBefore = l.at(pause)
+		l.startPause(l.notBefore)
 		if n := l.queue.len(); n != want || !l.alarm.set {
 			t.Errorf("in a pause of %v: got %d held, alarm set %v, want %d, true", pause, n, l.alarm.set, want)
 		}
@@ -888,7 +905,7 @@ func TestDeactivationIsOutdated(t *testing.T) {
 			l.breaker.failures, l.breaker.since = config.DisableAfter.Failures, l.at(-config.DisableAfter.For)
 			still = func() bool { return l.shouldDisable(config.DisableAfter) }
 		} else {
-			l.record(&outcome{class: ClassGone}, config)
+			l.record(l.target.Load(), &outcome{class: ClassGone}, config)
 		}
 		failed := *l.sub()
 		c.change(l, &failed)

@@ -42,16 +42,6 @@ func (l *lane) rateDelay(now time.Time) time.Duration {
 	return d
 }
 
-// pauseUntil pauses the lane, unless it is already paused for longer.
-func (l *lane) pauseUntil(t time.Time) {
-	l.mu.Lock()
-	if t.After(l.notBefore) {
-		l.notBefore = t
-	}
-	l.mu.Unlock()
-	l.startPause(t)
-}
-
 // startPause schedules the lane for the end of its pause, and releases its
 // deliveries if that is far off.
 func (l *lane) startPause(t time.Time) {
