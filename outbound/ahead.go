@@ -16,13 +16,11 @@ import (
 // long as the receiver fails, it comes later each time: by half of how long the
 // failures have lasted, and no earlier than the first retry of a delivery that has
 // just failed. If only attempts ahead of schedule have failed, the cause may be the
-// event, and the next one is tried. What was planned for now since the attempt began,
-// which was in that round, stays: the failure says nothing about the reason, such as a
-// change of the subscription.
+// event, and the next one is tried.
 func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration, round int) {
 	b.aheadMisses++
 	switch {
-	case round != b.aheadRound && !b.aheadAt.IsZero() && !b.aheadAt.After(now):
+	case b.restartedSince(round, now):
 	case !b.since.IsZero():
 		b.aheadAt = now.Add(jitter(first + max(first, now.Sub(b.since))/2))
 	case b.aheadMisses <= maxAheadMisses:
@@ -30,6 +28,13 @@ func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration, round in
 	default:
 		b.aheadAt = time.Time{}
 	}
+}
+
+// restartedSince reports whether something has been planned for now since an attempt began,
+// which was in that round. It stays then: how the attempt has ended says nothing about the
+// reason, such as a change of the subscription.
+func (b *breaker) restartedSince(round int, now time.Time) bool {
+	return round != b.aheadRound && !b.aheadAt.IsZero() && !b.aheadAt.After(now)
 }
 
 // aheadAfterSuccess plans attempts ahead of schedule after a success: if the
@@ -74,10 +79,13 @@ func (l *lane) scheduleAhead(t time.Time) {
 
 // scheduleNextAhead plans another attempt ahead of schedule after one whose outcome
 // says nothing about the receiver.
-func (l *lane) scheduleNextAhead(first time.Duration) {
-	next := l.e.now().Add(jitter(first)) // not at once, since all that wait may be like it
+func (l *lane) scheduleNextAhead(first time.Duration, round int) {
+	now := l.e.now()
 	l.mu.Lock()
-	l.breaker.aheadAt = next
+	if !l.breaker.restartedSince(round, now) {
+		l.breaker.aheadAt = now.Add(jitter(first)) // not at once, since all that wait may be like it
+	}
+	next := l.breaker.aheadAt
 	l.mu.Unlock()
 	l.e.claims.schedule(l, next)
 }

@@ -155,7 +155,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 		l.noteFailure(o)
 		l.mu.Unlock()
 		if o.early() {
-			l.scheduleNextAhead(t.retry.first())
+			l.scheduleNextAhead(t.retry.first(), o.round)
 		}
 		return
 	}

@@ -567,6 +567,17 @@ func TestNextAheadOfScheduleAfterAFaultOfTheEvent(t *testing.T) {
 	}
 }
 
+// If the subscription changes during that attempt, the change is tried at once.
+func TestFaultOfTheEventDuringAChange(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	o := &outcome{class: ClassTransform, eventFault: true, due: l.at(time.Hour), round: l.breaker.aheadRound}
+	l.probe()
+	l.e.updateLane(l.e.config.Load(), l, l.target.Load(), o)
+	if !l.breaker.aheadAt.Equal(l.at(0)) {
+		t.Errorf("got the next one planned at %v, want now", l.breaker.aheadAt)
+	}
+}
+
 // A claim gets everything that its lane knew to be due when it began. In an ordered lane
 // what it missed would end up behind what is published next.
 func TestClaimGetsWhatItsLaneKnowsOf(t *testing.T) {
