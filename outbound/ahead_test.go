@@ -401,7 +401,9 @@ func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 		t.Errorf("got %d attempts in a minute, want %d at most", attempts, most)
 	}
 
-	// Redelivering by hand and changing the URL end the pause.
+	// Redelivering by hand and changing the URL end the pause, unless an attempt that is
+	// under way fails after that.
+	h.eventually("the end of the attempts", func() bool { return h.InFlight() == 0 })
 	ds := must.Get(h.Deliveries(t.Context(), outbound.Query{Limit: 1}))(t)
 	must.Get(h.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)))(t)
 	r.next(t)
