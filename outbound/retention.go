@@ -58,10 +58,7 @@ func (s *sweep) byAge(kept time.Duration) {
 	if kept < 0 {
 		return
 	}
-	now := s.e.now()
-	if wall := s.e.clock.Now(); wall.Before(now) {
-		now = wall
-	}
+	now := earlier(s.e.now(), s.e.clock.Now())
 	s.remove(store.Forget{Before: now.Add(-kept)}, 0)
 }
 
@@ -73,10 +70,8 @@ func (s *sweep) bySize(maxBytes int64, scanned store.ID) store.ID {
 	if maxBytes < 0 {
 		return scanned
 	}
-	now := s.e.now()
-	if last := s.e.ids.Last().Time(); !last.Before(now) {
-		now = last.Add(time.Millisecond) // ids may be ahead, after the wall clock was: they never go back
-	}
+	// Ids may be ahead, after the wall clock was: they never go back.
+	now := later(s.e.now(), s.e.ids.Last().Time().Add(time.Millisecond))
 	first := s.forget(store.Forget{Before: now}).Next
 	if first != 0 && s.used > maxBytes {
 		half := now.Add(-now.Sub(first.Time()) / 2)

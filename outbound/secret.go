@@ -120,13 +120,9 @@ func rotate(old []store.Secret, fresh string, until, now time.Time) ([]store.Sec
 // when the first of them expires, zero for never.
 func validSecrets(s *store.Subscription, now time.Time) (secrets []string, expiry time.Time) {
 	for _, secret := range s.Secrets {
-		if secret.Expires.IsZero() {
+		if secret.Expires.IsZero() || secret.Expires.After(now) {
 			secrets = append(secrets, secret.Value)
-		} else if secret.Expires.After(now) {
-			secrets = append(secrets, secret.Value)
-			if expiry.IsZero() || secret.Expires.Before(expiry) {
-				expiry = secret.Expires
-			}
+			expiry = earlier(expiry, secret.Expires)
 		}
 	}
 	return secrets, expiry
