@@ -43,13 +43,13 @@ type load struct{ events, bytes int }
 // hasRoom reports whether less than 1/part of the limits is in use. The event that
 // reaches the limit may exceed it: otherwise one that is as large as the share
 // would be refused as long as there are small ones.
-func (a load) hasRoom(part int) bool {
-	return a.events < maxStoringEvents/part && a.bytes < maxStoringBytes/part
+func (l load) hasRoom(part int) bool {
+	return l.events < maxStoringEvents/part && l.bytes < maxStoringBytes/part
 }
 
-func (a *load) add(events, bytes int) {
-	a.events += events
-	a.bytes += bytes
+func (l *load) add(events, bytes int) {
+	l.events += events
+	l.bytes += bytes
 }
 
 func newQueue() *queue {
@@ -61,22 +61,22 @@ func (q *queue) addPublication(u unit) error {
 	tenant, size := u.publication.Event.Tenant, u.publication.Event.Size()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.tenants[tenant]
+	t := q.tenants[tenant]
 	switch {
 	case q.closed:
 		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
-	case !q.total.hasRoom(1), l != nil && !l.total.hasRoom(tenantShare):
+	case !q.total.hasRoom(1), t != nil && !t.total.hasRoom(tenantShare):
 		return fmt.Errorf("%w: more is published than the disk can take", ErrUnavailable)
-	case l == nil:
-		l = new(tenantQueue)
-		q.tenants[tenant] = l
+	case t == nil:
+		t = new(tenantQueue)
+		q.tenants[tenant] = t
 	}
 	q.total.add(1, size)
-	l.total.add(1, size)
+	t.total.add(1, size)
 	q.waiting++
-	l.waiting.push(u)
-	if l.waiting.len() == 1 {
-		q.ready.push(l)
+	t.waiting.push(u)
+	if t.waiting.len() == 1 {
+		q.ready.push(t)
 	}
 	q.wake.ring()
 	return nil
@@ -122,11 +122,11 @@ func (q *queue) take(b *commitBatch) {
 		b.add(q.outcomes.pop())
 	}
 	for room := commitUnits - outcomes; room > 0 && b.bytes < commitBytes && q.waiting > 0; room-- {
-		l := q.ready.pop()
-		b.add(l.waiting.pop())
+		t := q.ready.pop()
+		b.add(t.waiting.pop())
 		q.waiting--
-		if l.waiting.len() > 0 {
-			q.ready.push(l)
+		if t.waiting.len() > 0 {
+			q.ready.push(t)
 		}
 	}
 }
@@ -135,9 +135,9 @@ func (q *queue) take(b *commitBatch) {
 func (q *queue) release(e *store.Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l, size := q.tenants[e.Tenant], e.Size()
+	t, size := q.tenants[e.Tenant], e.Size()
 	q.total.add(-1, -size)
-	if l.total.add(-1, -size); l.total.events == 0 {
+	if t.total.add(-1, -size); t.total.events == 0 {
 		delete(q.tenants, e.Tenant)
 	}
 }

@@ -41,9 +41,9 @@ func (l *lane) abort(h *store.Held) {
 func (l *lane) beginRequeue(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for h, t := range l.unsettled {
+	for h, u := range l.unsettled {
 		if h.Delivery.ID == delivery {
-			t.repeat = true
+			u.repeat = true
 		}
 	}
 }
@@ -54,9 +54,9 @@ func (l *lane) beginRequeue(delivery store.ID) {
 func (l *lane) endRequeue(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for h, t := range l.unsettled {
+	for h, u := range l.unsettled {
 		if h.Delivery.ID == delivery && h.Round != h.Attempts {
-			t.repeat = true
+			u.repeat = true
 		}
 	}
 	for _, h := range l.queue.all() {
