@@ -60,10 +60,8 @@ func (e *Engine) startPublish(ctx context.Context, eventType string, size int) (
 // tracer returns the tracer of the trace that ctx is in, so that spans are exported
 // with the others of that trace, or else the engine's own, which may be nil.
 func (e *Engine) tracer(ctx context.Context) trace.Tracer {
-	if s := trace.SpanFromContext(ctx); s.SpanContext().IsValid() {
-		if s.IsRecording() || !s.SpanContext().IsRemote() {
-			return s.TracerProvider().Tracer(tracerName)
-		}
+	if s := trace.SpanFromContext(ctx); s.SpanContext().IsValid() && !s.SpanContext().IsRemote() {
+		return s.TracerProvider().Tracer(tracerName)
 	}
 	return e.config.Load().tracer()
 }
@@ -79,7 +77,7 @@ func (c *config) tracer() trace.Tracer {
 func (p publishSpan) end(res Published, err error) {
 	result := "stored"
 	switch {
-	case err == nil && res.Duplicate:
+	case res.Duplicate:
 		result = "duplicate"
 	case err != nil && isRefusal(err):
 		result = "refused"
@@ -110,17 +108,17 @@ func traceContext(ctx context.Context) (parent, state string) {
 	return m["traceparent"], m["tracestate"]
 }
 
-// attemptSpan is the span of an attempt. The zero value does nothing.
+// attemptSpan is the span of an attempt.
 type attemptSpan struct {
-	ctx  context.Context
-	span trace.Span
+	ctx  context.Context // the trace that the receiver's spans join, if any
+	span trace.Span      // nil if there is no tracer
 }
 
 // startAttempt starts the span of an attempt, unless there is no tracer, and sets
 // a.TraceID.
 func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *store.Held, a *store.Attempt) (context.Context, attemptSpan) {
 	if c.Tracer == nil && h.TraceParent == "" {
-		return ctx, attemptSpan{}
+		return ctx, attemptSpan{ctx: ctx}
 	}
 	origin := w3c.Extract(ctx, propagation.MapCarrier{"traceparent": h.TraceParent, "tracestate": h.TraceState})
 	if c.Tracer == nil {
@@ -128,10 +126,9 @@ func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *stor
 		return ctx, attemptSpan{ctx: origin}
 	}
 	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
-	from := trace.SpanContextFromContext(origin)
-	if a.Number == 1 || from.IsValid() && !from.IsSampled() {
+	if from := trace.SpanContextFromContext(origin); a.Number == 1 || !from.IsSampled() {
 		ctx = origin
-	} else if from.IsValid() {
+	} else {
 		opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: from}))
 	}
 	ctx, span := c.tracer().Start(ctx, "deliver "+h.Type, opts...)
@@ -170,11 +167,7 @@ func port(u *url.URL) int {
 }
 
 // inject adds the trace context to the headers of a delivery.
-func (s attemptSpan) inject(h http.Header) {
-	if s.ctx != nil {
-		w3c.Inject(s.ctx, propagation.HeaderCarrier(h))
-	}
-}
+func (s attemptSpan) inject(h http.Header) { w3c.Inject(s.ctx, propagation.HeaderCarrier(h)) }
 
 func (s attemptSpan) end(a *store.Attempt) {
 	if s.span == nil {
