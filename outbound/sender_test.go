@@ -180,6 +180,14 @@ func TestKeptHeaders(t *testing.T) {
 	}
 }
 
+func TestPort(t *testing.T) {
+	for text, want := range map[string]int{"https://a.example/": 443, "http://a.example/": 80, "http://a.example:443/": 443} {
+		if got := port(must.Get(url.Parse(text))(t)); got != want {
+			t.Errorf("%s: got %d, want %d", text, got, want)
+		}
+	}
+}
+
 // overHTTP2 starts a receiver that speaks HTTP/2, and returns it with a sender and endpoint
 // for it.
 func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sender, *endpoint) {

@@ -157,6 +157,85 @@ func TestTraceContextWithoutATracer(t *testing.T) {
 	}
 }
 
+// The second attempt at an event that was published before there was a tracer has a trace of
+// its own. Its URL is no longer allowed, so that it reaches no server.
+func TestSpanOfAnEventWithoutATrace(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.respond(status(500))
+	sub := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	p := h.publish("a", `1`)
+	h.awaitAttemptEnd()
+	spans := tracetest.NewInMemoryExporter()
+	h.settings.Tracer, h.settings.Policy = sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), nil
+	must.Do(t, h.Apply(t.Context(), h.settings))
+	h.clock.advance(2 * time.Minute)
+	d := h.awaitAttemptEnd()
+	s := spans.GetSpans()[0]
+	wantAttributes(t, s, map[string]string{
+		"messaging.system": "caddy_webhooks", "messaging.operation.name": "deliver", "messaging.operation.type": "send",
+		"messaging.destination.name": "a", "messaging.message.id": p.EventID,
+		"caddy_webhooks.subscription_id": sub.ID, "caddy_webhooks.delivery_id": d.Delivery.With(store.DeliveryPrefix),
+		"http.request.method": "POST", "http.request.resend_count": "1", "error.type": outbound.ClassEgressDenied,
+	})
+	if s.Parent.IsValid() || len(s.Links) > 0 || d.Attempt.TraceID != s.SpanContext.TraceID().String() {
+		t.Errorf("got trace %q, parent %v and links %v, want trace %s without either", d.Attempt.TraceID, s.Parent, s.Links, s.SpanContext.TraceID())
+	}
+}
+
+// The publish span is in the trace of the caller, also if the engine has no tracer of its
+// own or the trace comes from elsewhere.
+func TestPublishSpanIsInTheCallersTrace(t *testing.T) {
+	for name, elsewhere := range map[string]bool{"no tracer of the engine's own": false, "a trace from elsewhere": true} {
+		spans := tracetest.NewInMemoryExporter()
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+		ctx, caller := provider.Tracer("test").Start(t.Context(), "request")
+		h := open(t, func(s *outbound.Settings) {
+			if elsewhere {
+				s.Tracer = provider
+				ctx = trace.ContextWithRemoteSpanContext(t.Context(), caller.SpanContext())
+			}
+		})
+		must.Get(h.Publish(ctx, &outbound.NewEvent{Type: "a", Payload: []byte(`1`)}))(t)
+		if got := spans.GetSpans(); len(got) != 1 || got[0].Parent.SpanID() != caller.SpanContext().SpanID() {
+			t.Errorf("%s: got spans %v, want one under the caller's", name, got)
+		}
+	}
+}
+
+// resultObserver is an observer of what Publish has come to.
+type resultObserver struct {
+	*observer
+	results chan string
+}
+
+func (o resultObserver) PublishDone(result string, _ time.Duration) { o.results <- result }
+
+func TestResultsOfPublish(t *testing.T) {
+	o := resultObserver{newObserver(), make(chan string, 1)}
+	h := open(t, func(s *outbound.Settings) { s.Observer = o })
+	h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"wanted"}})
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		ctx   context.Context
+		event outbound.NewEvent
+		want  string
+	}{
+		{t.Context(), outbound.NewEvent{ID: "1", Type: "wanted", Payload: []byte(`1`)}, "stored"},
+		{t.Context(), outbound.NewEvent{ID: "1", Type: "wanted", Payload: []byte(`1`)}, "duplicate"},
+		{t.Context(), outbound.NewEvent{ID: "1", Type: "wanted", Payload: []byte(`2`)}, "refused"},
+		{t.Context(), outbound.NewEvent{Type: "other", Payload: []byte(`1`)}, "unmatched"},
+		{t.Context(), outbound.NewEvent{Type: "not a type", Payload: []byte(`1`)}, "refused"},
+		{cancelled, outbound.NewEvent{Type: "wanted", Payload: []byte(`1`)}, "failed"},
+	} {
+		_, err := h.Publish(c.ctx, &c.event)
+		if got := <-o.results; got != c.want {
+			t.Errorf("%+v: got %s, %v, want %s", c.event, got, err, c.want)
+		}
+	}
+}
+
 // wantAttributes checks that a span has exactly these attributes.
 func wantAttributes(t *testing.T, s tracetest.SpanStub, want map[string]string) {
 	t.Helper()
