@@ -731,6 +731,27 @@ func TestRedeliverDuringTheSecondAttempt(t *testing.T) {
 	if !l.removeUnsettled(&second).repeat {
 		t.Error("second attempt: got requeued false, want true")
 	}
+	if n := len(l.unsettled); n != 0 {
+		t.Errorf("got %d attempts that aren't settled, want 0", n)
+	}
+}
+
+// An attempt that is broken off leaves nothing behind in its lane. Its delivery can be
+// claimed at once, maybe by another node.
+func TestAttemptIsBrokenOff(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	h := l.storeEvents(t, l.at(0), true)[0]
+	l.e.heldSize.Add(int64(weight(h.Event)))
+	l.queue.push(h)
+	l.abort(l.take())
+	l.e.services.Wait()
+	if held := l.e.heldSize.Load(); len(l.unsettled) != 0 || l.running != 0 || held != 0 {
+		t.Errorf("got %d not settled, %d running and held size %d, want 0", len(l.unsettled), l.running, held)
+	}
+	claimed, err := l.e.store.Claim(t.Context(), l.at(0), claimBytes, []store.Want{{Subscription: l.key, Limit: 1}})
+	if err != nil || len(claimed[0].Deliveries) != 1 {
+		t.Errorf("claiming it again: got %v, %v, want 1", claimed, err)
+	}
 }
 
 // A rate limit is lifted between a worker's look at the lane and the pause that the
