@@ -64,3 +64,16 @@ func TestTurnsAreTaken(t *testing.T) {
 	d.mu.Unlock()
 	l.e.attempts.Wait()
 }
+
+// A lane waits in its tier's queue once, however often it is found to have deliveries.
+func TestLaneWaitsOnce(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.queue.push(l.storeEvents(t, l.at(0), true)[0])
+	d := &l.e.dispatch
+	for range 2 {
+		d.kick(l)
+	}
+	if n := d.waiting[prompt].len(); n != 1 {
+		t.Errorf("got it %d times in the queue, want once", n)
+	}
+}
