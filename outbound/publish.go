@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -65,10 +66,7 @@ func (e *Engine) beginPublish(ctx context.Context, n *NewEvent) publishing {
 	}
 	ev := &store.Event{
 		Key: e.ids.Next(), ID: n.ID, Tenant: n.Tenant, Type: n.Type,
-		ContentType: n.ContentType, Headers: n.Headers, Payload: n.Payload,
-	}
-	if ev.ContentType == "" {
-		ev.ContentType = "application/json"
+		ContentType: cmp.Or(n.ContentType, "application/json"), Headers: n.Headers, Payload: n.Payload,
 	}
 	if ev.ID == "" {
 		ev.ID = ev.Key.With(store.EventPrefix)
