@@ -129,6 +129,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "hook.event"},
 	},
 	{
+		Name:      "autotask",
+		Aliases:   []string{"datto-autotask"},
+		Title:     "Autotask",
+		Source:    "https://www.autotask.net/help/developerhelp/Content/APIs/Webhooks/SecretKeyPayloadVerification.htm",
+		Signature: Signature{Name: "X-Hook-Signature", Prefix: "sha1=", Encoding: "base64"},
+		Algorithm: "sha1",
+	},
+	{
 		Name:      "backblaze-b2",
 		Aliases:   []string{"backblaze", "b2"},
 		Title:     "Backblaze B2",
@@ -1277,6 +1285,17 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "eventType"},
 	},
 	{
+		Name:      "tawk-to",
+		Aliases:   []string{"tawk"},
+		Title:     "tawk.to",
+		Source:    "https://developer.tawk.to/webhooks/",
+		Notes:     "Retries have the same id.",
+		Signature: Signature{Name: "X-Tawk-Signature"},
+		Algorithm: "sha1",
+		ID:        Field{In: "header", Name: "X-Hook-Event-Id"},
+		EventType: Field{In: "json", Name: "event"},
+	},
+	{
 		Name:      "todoist",
 		Title:     "Todoist",
 		Source:    "https://doist.github.io/todoist-sdk-typescript/api/type-aliases/VerifyWebhookSignatureArgs",
@@ -1284,6 +1303,14 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Todoist-Hmac-SHA256", Encoding: "base64"},
 		ID:        Field{In: "header", Name: "X-Todoist-Delivery-ID"},
 		EventType: Field{In: "json", Name: "event_name"},
+	},
+	{
+		Name:      "toggl",
+		Aliases:   []string{"toggl-track"},
+		Title:     "Toggl Track",
+		Source:    "https://engineering.toggl.com/docs/webhooks_start/validating_received_events/",
+		Signature: Signature{Name: "X-Webhook-Signature-256", Prefix: "sha256="},
+		ID:        Field{In: "json", Name: "event_id"},
 	},
 	{
 		Name:      "tremendous",

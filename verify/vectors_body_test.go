@@ -94,6 +94,12 @@ func bodyExamples() []vector {
 			event:  "b2:ObjectCreated:Upload",
 		},
 		{
+			scheme: "autotask", secret: "s3cret",
+			header: map[string]string{"X-Hook-Signature": "sha1={base64}"},
+			body:   `{"Action":"Update","EntityType":"Account","Id":1}`,
+			hash:   sha1.New,
+		},
+		{
 			scheme: "bitbucket", secret: "s3cret",
 			header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Request-UUID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Event-Key": "repo:push"},
 			body:   `{"push":{"changes":[]}}`,
@@ -830,6 +836,13 @@ func bodyExamples() []vector {
 			header: map[string]string{"Tally-Signature": "{base64}"},
 			body:   `{"eventId":"ev-1","eventType":"FORM_RESPONSE"}`,
 			id:     "ev-1", event: "FORM_RESPONSE",
+		},
+		{
+			scheme: "tawk-to", secret: "s3cret",
+			header: map[string]string{"X-Tawk-Signature": "{hex}", "X-Hook-Event-Id": "e1"},
+			body:   `{"event":"chat:start","chatId":"70fe3290"}`,
+			id:     "e1", event: "chat:start",
+			hash: sha1.New,
 		},
 		{
 			scheme: "todoist", secret: "s3cret",

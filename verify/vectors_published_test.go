@@ -405,6 +405,14 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			body:   `{"key": "value"}`,
 		},
 		{
+			scheme: "toggl",
+			source: "Toggl docs, Validating Received Events",
+			secret: "PGuRrhCFajIyEvFlreKL",
+			header: map[string]string{"X-Webhook-Signature-256": "sha256=55343383e52a9cd2f56bd4e9fb5b6ce6982fb45955f26ea816cf7495d98c5fd2"},
+			body:   `{"event_id":0,"created_at":"2022-06-25T03:58:10.207820267Z","creator_id":6,"metadata":{"request_type":"POST","event_user_id":6},"payload":"ping","subscription_id":6}`,
+			id:     "0",
+		},
+		{
 			scheme: "enode",
 			source: "Enode docs, Webhooks",
 			secret: "example-secret",
