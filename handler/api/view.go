@@ -205,10 +205,7 @@ func (v view) checkSubscription(id string) error {
 	if v.tenant == "" {
 		return nil
 	}
-	s, err := v.engine.Subscription(id)
-	if err == nil && s.Tenant != v.tenant {
-		err = outbound.ErrNotFound
-	}
+	_, err := v.Subscription(id)
 	return err
 }
 
@@ -255,10 +252,11 @@ func (v view) Subscriptions(tenant string, after store.ID, limit int) ([]*outbou
 }
 
 func (v view) Subscription(id string) (*outbound.Subscription, error) {
-	if err := v.checkSubscription(id); err != nil {
-		return nil, err
+	s, err := v.engine.Subscription(id)
+	if err == nil && v.tenant != "" && s.Tenant != v.tenant {
+		return nil, outbound.ErrNotFound
 	}
-	return v.engine.Subscription(id)
+	return s, err
 }
 
 func (v view) UpdateSubscription(ctx context.Context, id string, edit func(*outbound.SubscriptionSpec) error) (*outbound.Subscription, error) {
