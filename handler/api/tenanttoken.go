@@ -92,24 +92,17 @@ func parseTenantToken(text string) (t tenantToken, ok bool) {
 // there is one for each token only, however base64 is decoded.
 func (a *auth) tenantGrant(text string) (grant, error) {
 	t, ok := parseTenantToken(text)
-	if !ok {
-		return grant{}, unknownTenantToken()
-	}
 	valid := 0
 	for _, key := range a.issuers { // all of them, as in configured
 		valid |= subtle.ConstantTimeCompare([]byte(text), []byte(t.sign(key)))
 	}
-	if valid == 0 {
-		return grant{}, unknownTenantToken()
+	if !ok || valid == 0 {
+		return grant{}, invalidToken("this token is not valid, or no longer: get a new one where it came from")
 	}
 	if !time.Now().Before(t.expires) {
 		return grant{}, expired(t.expires)
 	}
 	return grant{scope: t.scope, tenant: t.tenant, until: t.expires}, nil
-}
-
-func unknownTenantToken() error {
-	return invalidToken("this token is not valid, or no longer: get a new one where it came from")
 }
 
 func expired(at time.Time) error {
