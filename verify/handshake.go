@@ -49,16 +49,16 @@ var handshakes = map[string]*handshake{
 	"nylas":              {head: onQuery(http.MethodGet, "challenge", isEcho, echo)},
 	"onfleet":            {head: onQuery(http.MethodGet, "check", isEcho, echo)},
 	"microsoft-graph":    {head: onQuery(http.MethodPost, "validationToken", isEcho, echo)},
-	"asana":              {head: echoHeader("X-Hook-Secret", "X-Hook-Secret", "X-Hook-Signature")},
-	"smartsheet":         {head: echoHeader("Smartsheet-Hook-Challenge", "Smartsheet-Hook-Response", "")},
-	"okta":               {head: oktaVerification},
-	"adobe-acrobat-sign": {head: acrobatSignClient, takesToken: true},
+	"asana":              {head: onHeader(http.MethodPost, "X-Hook-Secret", isChallenge, asanaSecret)},
+	"smartsheet":         {head: onHeader(http.MethodPost, "Smartsheet-Hook-Challenge", isChallenge, smartsheetChallenge)},
+	"okta":               {head: onHeader(http.MethodGet, "X-Okta-Verification-Challenge", isEcho, oktaVerification)},
+	"adobe-acrobat-sign": {head: onHeader(http.MethodGet, acrobatClient, isAny, acrobatSignClient), takesToken: true},
 	"head":               {head: answerHead},
 
 	"woocommerce":      {unsigned: wooCommercePing},
 	"notion":           {unsigned: notionToken},
 	"monday":           {unsigned: mondayChallenge},
-	"azure-event-grid": {head: eventGridOrigin, unsigned: eventGridValidation},
+	"azure-event-grid": {head: onHeader(http.MethodOptions, "Webhook-Request-Origin", isChallenge, eventGridOrigin), unsigned: eventGridValidation},
 	"lark":             {unsigned: larkChallenge},
 	"statsig":          {unsigned: statsigVerification},
 
@@ -96,6 +96,9 @@ func isPlainChallenge(s string) bool { return len(s) <= maxChallenge && isMadeOf
 // isEcho reports whether a string is harmless to send back as text.
 func isEcho(s string) bool { return s != "" && len(s) <= 4*maxChallenge && isPrintable(s) }
 
+// isAny accepts what is compared with a secret.
+func isAny(string) bool { return true }
+
 // textReply returns a plain text that browsers don't interpret as anything else.
 func textReply(text string) *Reply {
 	return reply("text/plain; charset=utf-8", []byte(text))
@@ -115,6 +118,12 @@ func reply(contentType string, body []byte) *Reply {
 		Header: http.Header{"Content-Type": {contentType}, "X-Content-Type-Options": {"nosniff"}},
 		Body:   body,
 	}
+}
+
+func headerReply(name, value string) *Reply {
+	r := emptyReply()
+	r.Header.Set(name, value)
+	return r
 }
 
 func emptyReply() *Reply { return &Reply{Status: http.StatusOK, Header: http.Header{}} }

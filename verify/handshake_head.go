@@ -29,6 +29,21 @@ func onQuery(method, name string, valid func(string) bool, answer func(c *check,
 	}
 }
 
+// onHeader returns a handshake that answers the challenge in a header. With another method,
+// or without the header, the request is not a handshake.
+func onHeader(method, name string, valid func(string) bool, answer func(c *check, challenge string) (*Reply, Reason)) func(*check) (*Reply, Reason) {
+	return func(c *check) (*Reply, Reason) {
+		if c.in.method != method || len(c.in.header[name]) == 0 {
+			return nil, ""
+		}
+		value, _, reason := c.in.headerOnce(name)
+		if reason != "" || !valid(value) {
+			return nil, ReasonBadChallenge
+		}
+		return answer(c, value)
+	}
+}
+
 // echo sends the challenge back.
 func echo(_ *check, challenge string) (*Reply, Reason) { return textReply(challenge), "" }
 
@@ -96,66 +111,47 @@ func ebayChallenge(c *check, challenge string) (*Reply, Reason) {
 	return jsonReply(map[string]string{"challengeResponse": hex.EncodeToString(sum[:])}), ""
 }
 
+// acrobatClient is the header with the client id, which Acrobat Sign wants back.
+const acrobatClient = "X-Adobesign-Clientid"
+
 // acrobatSignClient sends the client id back if it is one of the secrets or the verify
 // token.
-func acrobatSignClient(c *check) (*Reply, Reason) {
-	const header = "X-Adobesign-Clientid"
-	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
-		return nil, ""
-	}
-	value, _, reason := c.in.headerOnce(header)
-	if reason != "" {
-		return nil, ReasonBadChallenge
-	}
+func acrobatSignClient(c *check, id string) (*Reply, Reason) {
 	known := 0
 	if c.v.verifyToken != "" {
-		known = subtle.ConstantTimeCompare([]byte(value), []byte(c.v.verifyToken))
+		known = subtle.ConstantTimeCompare([]byte(id), []byte(c.v.verifyToken))
 	}
-	sum := sha256.Sum256([]byte(value))
+	sum := sha256.Sum256([]byte(id))
 	if known|c.v.matchesSecret(sum[:]) != 1 {
 		return nil, ReasonBadVerifyToken
 	}
-	r := emptyReply()
-	r.Header.Set(header, value)
-	return r, ""
+	return headerReply(acrobatClient, id), ""
 }
 
-// echoHeader sends the value of a header back. With a signature's header in the request
-// it is an event. Asana's value is the secret of a new webhook. It does not become the
-// key, or anyone who calls first could choose the key.
-func echoHeader(from, to, signature string) func(*check) (*Reply, Reason) {
-	return func(c *check) (*Reply, Reason) {
-		if c.in.method != http.MethodPost || len(c.in.header[from]) == 0 || len(c.in.header[signature]) > 0 {
-			return nil, ""
-		}
-		value, _, reason := c.in.headerOnce(from)
-		if reason != "" || !isChallenge(value) {
-			return nil, ReasonBadChallenge
-		}
-		r := emptyReply()
-		r.Header.Set(to, value)
-		return r, ""
+// asanaSecret sends the secret of a new webhook back. With a signature, the request is an
+// event. The secret does not become the key, or anyone who calls first could choose the key.
+func asanaSecret(c *check, secret string) (*Reply, Reason) {
+	if len(c.in.header["X-Hook-Signature"]) > 0 {
+		return nil, ""
 	}
+	return headerReply("X-Hook-Secret", secret), ""
+}
+
+// smartsheetChallenge sends the challenge back.
+func smartsheetChallenge(_ *check, challenge string) (*Reply, Reason) {
+	return headerReply("Smartsheet-Hook-Response", challenge), ""
 }
 
 // oktaVerification sends the challenge back to a caller that sends the token, as Okta
 // does with every request.
-func oktaVerification(c *check) (*Reply, Reason) {
-	const header = "X-Okta-Verification-Challenge"
-	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
-		return nil, ""
-	}
+func oktaVerification(c *check, challenge string) (*Reply, Reason) {
 	if reason := c.readSignature(); reason != "" {
 		return nil, reason
 	}
 	if !c.hasValidToken() {
 		return nil, ReasonBadSignature
 	}
-	value, _, reason := c.in.headerOnce(header)
-	if reason != "" || !isEcho(value) {
-		return nil, ReasonBadChallenge
-	}
-	return jsonReply(map[string]string{"verification": value}), ""
+	return jsonReply(map[string]string{"verification": challenge}), ""
 }
 
 // matchesSecret returns 1 if the SHA-256 is that of one of the secrets, and 0 otherwise.
@@ -181,17 +177,8 @@ func (c *check) hasValidToken() bool {
 
 // eventGridOrigin allows the sender of events in the CloudEvents schema, by answering its
 // OPTIONS request.
-func eventGridOrigin(c *check) (*Reply, Reason) {
-	const header = "Webhook-Request-Origin"
-	if c.in.method != http.MethodOptions || len(c.in.header[header]) == 0 {
-		return nil, ""
-	}
-	value, _, reason := c.in.headerOnce(header)
-	if reason != "" || !isChallenge(value) {
-		return nil, ReasonBadChallenge
-	}
-	r := emptyReply()
-	r.Header.Set("WebHook-Allowed-Origin", value)
+func eventGridOrigin(_ *check, origin string) (*Reply, Reason) {
+	r := headerReply("WebHook-Allowed-Origin", origin)
 	// Both are required: https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema
 	r.Header.Set("WebHook-Allowed-Rate", "*")
 	r.Header.Set("Allow", http.MethodPost)
