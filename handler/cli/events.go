@@ -256,7 +256,7 @@ func printEvent(c *call, e *event) error {
 	f.addText("Tenant", e.Tenant)
 	f.add("Published", c.when(e.Created))
 	f.addText("Content type", e.ContentType)
-	f.addHeaders(e.Headers)
+	f.addAll("Header", e.Headers)
 	e.show(&f)
 	if err := f.flush(c.out); err != nil {
 		return err

@@ -107,9 +107,10 @@ func (f *fields) addText(name, value string) {
 	}
 }
 
-func (f *fields) addHeaders(h map[string]string) {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		f.addText("Header", name+": "+h[name])
+// addAll adds the entries of a map, all under the same name.
+func (f *fields) addAll(name string, values map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		f.addText(name, key+": "+values[key])
 	}
 }
 

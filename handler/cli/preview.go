@@ -60,7 +60,7 @@ func printPreview(c *call, p *preview) error {
 		f.addText("By filter", cmp.Or(p.FilterError, yesOrNo(*p.Wanted)))
 	}
 	f.addText("Error", p.Error)
-	f.addHeaders(p.Headers)
+	f.addAll("Header", p.Headers)
 	p.show(&f)
 	return f.flush(c.out)
 }

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -194,7 +192,7 @@ func printSubscription(c *call, s *subscription) error {
 	f.addText("State", state)
 	f.addText("Tenant", s.Tenant)
 	f.addText("Description", s.Description)
-	f.addHeaders(s.Headers)
+	f.addAll("Header", s.Headers)
 	f.addText("OAuth2", s.OAuth2.String())
 	f.addText("Handshake", s.Handshake)
 	f.addText("Scheme", cmp.Or(s.Scheme, "the server's default"))
@@ -206,9 +204,7 @@ func printSubscription(c *call, s *subscription) error {
 	}
 	f.addText("Filter", s.Filter)
 	f.addText("Transform", s.Transform)
-	for _, name := range slices.Sorted(maps.Keys(s.Metadata)) {
-		f.addText("Metadata", name+": "+s.Metadata[name])
-	}
+	f.addAll("Metadata", s.Metadata)
 	if s.FromConfig {
 		f.add("Defined by", "the server's configuration")
 	}
