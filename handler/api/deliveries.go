@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -69,7 +70,7 @@ func deliveryOf(r *outbound.Record) delivery {
 
 func resultOf(a *outbound.Attempt) attemptResult {
 	return attemptResult{
-		AttemptID: a.ID.With(store.AttemptPrefix), Number: a.Number, At: timestamp(a.At), LatencyMS: milliseconds(a.Latency),
+		AttemptID: a.ID.With(store.AttemptPrefix), Number: a.Number, At: timestamp(a.At), LatencyMS: a.Latency.Round(time.Millisecond).Milliseconds(),
 		Status: orNull(a.Status), Class: orNull(a.Class), ErrorMessage: orNull(a.Error),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -213,9 +214,6 @@ func (p *problem) write(w http.ResponseWriter) {
 	if err != nil {
 		panic(err) // it has only strings and a number, which can be encoded
 	}
-	h := w.Header()
-	for name, values := range p.header {
-		h[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	writeBody(w, p.Status, "application/problem+json", body)
 }

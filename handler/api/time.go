@@ -21,8 +21,6 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 	return v.UTC().AppendFormat(make([]byte, 0, 26), `"2006-01-02T15:04:05.000Z07:00"`), nil
 }
 
-func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
-
 // duration is written as in "30s" or "2h".
 type duration time.Duration
 
