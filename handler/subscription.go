@@ -52,7 +52,7 @@ type Subscription struct {
 	// app's `sign`. Default: the app's `sign`.
 	Scheme string `json:"scheme,omitempty"`
 
-	// The maximum number of deliveries per second; 0 for no limit.
+	// The maximum number of deliveries per second. Default: no limit.
 	RateLimit float64 `json:"rate_limit,omitempty"`
 
 	// When to retry failed deliveries. Default: the app's `retry`.
