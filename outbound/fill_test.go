@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -222,6 +223,19 @@ func TestLaneOfADeletedSubscriptionClaimsAtOnce(t *testing.T) {
 	}
 	if l.alarm.set {
 		t.Error("another claim is scheduled")
+	}
+}
+
+// So does what the lane holds when its subscription is deleted.
+func TestLaneOfADeletedSubscriptionHoldsNothing(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.register(t)
+	l.queue.push(l.storeEvents(t, l.at(0), true)[0])
+	must.Do(t, l.e.DeleteSubscription(t.Context(), l.sub().ID))
+	l.e.claims.claim(t.Context(), []*lane{l})
+	dead, err := l.e.store.Deliveries(t.Context(), store.Query{States: []store.State{store.Dead}})
+	if err != nil || len(dead) != 1 {
+		t.Errorf("got %d dead letters, %v, want 1", len(dead), err)
 	}
 }
 

@@ -306,3 +306,16 @@ func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
 		}
 	}
 }
+
+// A delivery that holds back no others is retried, too.
+func TestOrderedRetriesTheOnlyDelivery(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.respond(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	h.publish("a", `1`)
+	r.next(t)
+	h.awaitAttemptEnd()
+	h.clock.advance(2 * time.Minute)
+	r.next(t)
+}
