@@ -86,6 +86,28 @@ func TestPauseBeforeAnAttemptAheadOfSchedule(t *testing.T) {
 	}
 }
 
+// What was planned for now after an attempt had begun stays when it fails. Anything else is
+// planned anew.
+func TestPlanAfterAFailureOfAnEarlierRound(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		round   int // of the attempt; the present one is 1
+		planned time.Time
+		stays   bool
+	}{
+		"for now":            {0, now, true},
+		"for now, before it": {1, now, false},
+		"for later":          {0, now.Add(time.Hour), false},
+		"none":               {0, time.Time{}, false},
+	} {
+		b := breaker{since: now, aheadRound: 1, aheadAt: c.planned}
+		b.aheadAfterFailure(now, 10*time.Second, c.round)
+		if wait := b.aheadAt.Sub(now); (wait == 0) != c.stays || wait < 0 || wait > time.Minute {
+			t.Errorf("%s: got the next planned in %v, want it to stay %v", name, wait, c.stays)
+		}
+	}
+}
+
 // A success is followed by an attempt ahead of schedule if it was one, or if it ends an
 // outage. That starts with the first delivery again; otherwise the next one's turn comes.
 func TestAttemptAheadOfScheduleAfterASuccess(t *testing.T) {

@@ -456,11 +456,14 @@ func TestFailureThatIsStoredLate(t *testing.T) {
 		"the receiver fails again": {func(l *lane) { l.breaker.restartAhead(l.at(0)); l.breaker.since = l.at(0) }, false},
 	} {
 		l := newLane(t, store.Subscription{})
-		u := &unsettledAttempt{ended: l.breaker.aheadRound}
+		l.holdSome(1)
+		h := l.take()
+		l.breaker.aheadRound++ // during the attempt
+		l.attemptEnded(h)
 		c.late(l)
 		cursor := store.Place{Due: l.at(time.Hour), ID: 1}
 		l.breaker.aheadAt, l.breaker.aheadCursor = time.Time{}, cursor
-		l.catchUpAhead(u)
+		l.catchUpAhead(l.removeUnsettled(h))
 		if again := l.breaker.aheadAt.Equal(l.at(0)) && l.breaker.aheadCursor != cursor; again != c.again || l.alarm.set != c.again {
 			t.Errorf("%s: got attempts at %v after %v, scheduled %v, want them restarted %v", name, l.breaker.aheadAt, l.breaker.aheadCursor, l.alarm.set, c.again)
 		}
@@ -491,6 +494,7 @@ func TestHeadOfAnOrderedLaneIsCancelled(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	l.head, l.headDue, l.breaker.aheadAt = 7, l.at(time.Hour), l.at(0)
 	l.holdSome(1)
+	l.queue.all()[0].Due = l.at(time.Hour) // since before the subscription was ordered
 	if due, _ := l.attemptEnded(l.take()); !due.IsZero() {
 		t.Errorf("got an attempt ahead of a retry at %v, want none", due)
 	}
@@ -794,17 +798,19 @@ func TestReceiverIsReplacedBeforeThePause(t *testing.T) {
 func TestWhenAnOrderedLaneGoesOn(t *testing.T) {
 	for name, c := range map[string]struct {
 		ordered bool
-		ahead   time.Duration // when something is attempted ahead of the retry in an hour
+		retry   time.Duration // when the first delivery is retried
+		ahead   time.Duration // when something is attempted ahead of that
 		asked   time.Duration // the pause that the receiver asked for
 		want    time.Duration
 	}{
-		"at the retry":         {true, never, 0, time.Hour},
-		"ahead of schedule":    {true, time.Minute, 0, time.Minute},
-		"after a longer pause": {true, time.Minute, 10 * time.Minute, 10 * time.Minute},
-		"no longer ordered":    {false, time.Minute, 10 * time.Minute, 10 * time.Minute},
+		"at the retry":         {true, time.Hour, never, 0, time.Hour},
+		"ahead of schedule":    {true, time.Hour, time.Minute, 0, time.Minute},
+		"after a longer pause": {true, time.Hour, time.Minute, 10 * time.Minute, 10 * time.Minute},
+		"nothing is retried":   {true, never, time.Minute, 0, 0},
+		"no longer ordered":    {false, time.Hour, never, 10 * time.Minute, 10 * time.Minute},
 	} {
 		l := newLane(t, store.Subscription{Ordered: c.ordered})
-		l.headDue, l.breaker.aheadAt, l.notBefore = l.at(time.Hour), l.atOrZero(c.ahead), l.at(c.asked)
+		l.headDue, l.breaker.aheadAt, l.notBefore = l.atOrZero(c.retry), l.atOrZero(c.ahead), l.at(c.asked)
 		if got := l.pausedUntil(); !got.Equal(l.at(c.want)) {
 			t.Errorf("%s: got a pause of %v, want %v", name, got.Sub(l.e.now()), c.want)
 		}
