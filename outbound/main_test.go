@@ -120,7 +120,7 @@ type receiver struct {
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{arrivals: make(chan arrival, 100_000)}
+	r := &receiver{arrivals: make(chan arrival, 10_000)}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		r.arrivals <- arrival{req.Method, req.URL.Path, req.Header.Clone(), body}
@@ -199,7 +199,7 @@ type observer struct {
 }
 
 func newObserver() *observer {
-	return &observer{attempts: make(chan *outbound.AttemptDone, 100_000), buried: make(chan string, 100), changes: make(chan *outbound.OperationalEvent, 100), dead: make(chan *outbound.OperationalEvent, 100_000)}
+	return &observer{attempts: make(chan *outbound.AttemptDone, 10_000), buried: make(chan string, 100), changes: make(chan *outbound.OperationalEvent, 100), dead: make(chan *outbound.OperationalEvent, 10_000)}
 }
 
 func (o *observer) PublishDone(string, time.Duration)   {}
