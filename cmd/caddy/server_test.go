@@ -105,6 +105,7 @@ func newServer(t *testing.T, caddyfile string, env ...string) *server {
 		db:    filepath.Join(dir, "webhooks.db"),
 	}}
 	s.env = append([]string{
+		asCaddy + "=1",
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + dir,
 		"XDG_DATA_HOME=" + filepath.Join(dir, "data"),
