@@ -150,6 +150,7 @@ func TestUnknownFlags(t *testing.T) {
 		"deliveries list --since-1h-ago= x": "did you mean --since?\n",
 		"subscriptions update s --secret x": "did you mean `caddy webhooks subscriptions rotate-secret` or --oauth2-client-secret-file?\n",
 		"subscriptions update s --test":     "did you mean `caddy webhooks subscriptions test`?\n",
+		"events publish --event-type x":     "did you mean `caddy webhooks events publish <event-type> [flags]`?\n",
 	} {
 		run(t, "", strings.Fields(command)...).want(t, exitUsage).says(t, says)
 	}

@@ -116,14 +116,17 @@ func flagError(cmd *cobra.Command, err error) error {
 	return report(cmd, wrong)
 }
 
-// nearFlags suggests flags for an unknown one: those that begin with the word;
-// else those that contain it, along with such commands of the same group; else
-// those that share its first letters.
+// nearFlags suggests flags for an unknown one: the usage, if the word is an argument;
+// else those that begin with the word; else those that contain it, along with such
+// commands of the same group; else those that share its first letters.
 func nearFlags(cmd *cobra.Command, word string) []string {
 	const sharedLetters = 3
 	word = strings.ReplaceAll(strings.ToLower(word), "_", "-") // the API's names have underscores
 	if len(word) < sharedLetters {
 		return nil
+	}
+	if strings.Contains(cmd.Use, "<"+word+">") {
+		return []string{"`" + cmd.UseLine() + "`"}
 	}
 	var begin, contain, similar []string
 	if cmd.HasParent() {
