@@ -346,17 +346,20 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 }
 
 // setSent sets the headers that the provider writes in its own way. The timestamp is that
-// of the body, if the scheme has it there.
+// of the body, if the scheme has it there and the body has one.
 func (s *Signer) setSent(h http.Header, in *input, cand *candidate, now time.Time, m mac) {
 	p := s.plan
 	if len(p.scheme.Sent) == 0 {
 		return
 	}
-	timestamp := cand.timestamp
+	timestamp := cmp.Or(cand.timestamp, p.timeFormat.format(now))
 	if p.timestamp.inBody() {
-		timestamp, _, _ = in.value(p.timestamp, nil)
+		text, _, _ := in.value(p.timestamp, nil)
+		if _, ok := p.timeFormat.parse(text); ok { // any other text may not fit in a header
+			timestamp = text
+		}
 	}
-	values := strings.NewReplacer("{timestamp}", cmp.Or(timestamp, p.timeFormat.format(now)), "{signature}", string(p.encoding.append(nil, m.bytes())))
+	values := strings.NewReplacer("{timestamp}", timestamp, "{signature}", string(p.encoding.append(nil, m.bytes())))
 	for name, value := range p.scheme.Sent {
 		h[canonical(name)] = []string{values.Replace(value)}
 	}

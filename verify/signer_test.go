@@ -62,6 +62,10 @@ func TestSignSent(t *testing.T) {
 	if got, want := sign(t, row, m, "s").Get("X-Infisical-Signature"), "t=1600000000000;"+sha256hex("s", string(m.Body)); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	m.Body = []byte(`{"timestamp":"1\r\nX-Other: 2"}`)
+	if got, want := sign(t, row, m, "s").Get("X-Infisical-Signature"), "t="+milliNow+";"+sha256hex("s", string(m.Body)); got != want {
+		t.Errorf("with a body that has no timestamp: got %q, want %q", got, want)
+	}
 	for name, over := range map[string]verify.Scheme{
 		"signature": {Signature: verify.Signature{Encoding: "hex"}},
 		"algorithm": {Algorithm: "sha512"},
