@@ -222,7 +222,8 @@ type Field struct {
 // Merge returns the scheme with every field that is set in over replaced. Lists
 // and maps are replaced as a whole. If over sets either the signature's Name or its
 // Names, the other one is cleared, and so are HeaderPrefixes, which belonged to the
-// old names. If it sets anything of the signature or the algorithm, Sent is cleared.
+// old names. If it sets the algorithm, anything of the signature, or where the timestamp is,
+// Sent is cleared.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:
@@ -230,7 +231,7 @@ func (s Scheme) Merge(over Scheme) Scheme {
 	case over.Signature.Names != nil && over.Signature.Name == "":
 		s.Signature.Name, s.HeaderPrefixes = "", nil
 	}
-	if over.Algorithm != "" || !reflect.ValueOf(over.Signature).IsZero() {
+	if over.Algorithm != "" || !reflect.ValueOf(over.Signature).IsZero() || over.Timestamp.In != "" || over.Timestamp.Name != "" {
 		s.Sent = nil
 	}
 	merge(reflect.ValueOf(&s).Elem(), reflect.ValueOf(over))

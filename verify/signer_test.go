@@ -54,7 +54,7 @@ func TestSign(t *testing.T) {
 }
 
 // A timestamp in the body is repeated in the header, where the provider does so. What changes
-// the signature takes the provider's own format away.
+// the signature or moves the timestamp takes the provider's own format away.
 func TestSignSent(t *testing.T) {
 	m := outgoing()
 	m.Body = []byte(`{"timestamp":1600000000000}`)
@@ -69,12 +69,13 @@ func TestSignSent(t *testing.T) {
 	for name, over := range map[string]verify.Scheme{
 		"signature": {Signature: verify.Signature{Encoding: "hex"}},
 		"algorithm": {Algorithm: "sha512"},
+		"timestamp": {Timestamp: verify.Timestamp{Name: "ts"}},
 	} {
 		if row.Merge(over).Sent != nil {
 			t.Errorf("%s: the provider's own format is still there", name)
 		}
 	}
-	if row.Merge(verify.Scheme{EventType: verify.Field{In: "json", Name: "a"}}).Sent == nil {
+	if row.Merge(verify.Scheme{EventType: verify.Field{In: "json", Name: "a"}, Timestamp: verify.Timestamp{Past: 1}}).Sent == nil {
 		t.Error("the provider's own format is lost")
 	}
 	if got := rowOf(t, "sumsub").FirstSet([]string{"X-Payload-Digest-Alg"}); got == "" {
