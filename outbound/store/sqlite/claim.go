@@ -34,6 +34,9 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 	claimed := make([]store.Claimed, len(want))
 	defer s.holds.beginClaim()()
 	err := s.read(ctx, func(db *conn) error {
+		if err := s.lock.keep(s.path); err != nil { // the other process delivers them
+			return err
+		}
 		for i, w := range want {
 			if err := c.answer(db, w, &claimed[i]); err != nil {
 				return err

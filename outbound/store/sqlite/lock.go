@@ -24,7 +24,10 @@ var openPaths sync.Map
 // lock reserves a store's file for this process. The operating system releases
 // it when the process ends, in whatever way. The lock file says who holds the
 // lock, and is never removed: that would race with a process that waits for it.
-type lock struct{ file *flock.Flock }
+type lock struct {
+	mu   sync.Mutex // held by keep
+	file *flock.Flock
+}
 
 // markOpen keeps this process from opening a file twice.
 func markOpen(path string) error {
@@ -58,19 +61,21 @@ func acquireLock(ctx context.Context, path string, wait time.Duration, log *slog
 	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write it and its directory", path, err)
 }
 
-// keepLock checks that the lock is where others look for it. If somebody has deleted its
-// file, it is taken anew, unless another process did that first.
-func (s *Store) keepLock() error {
-	ours, err := s.lock.file.Stat()
-	if there, gone := os.Stat(s.path + ".lock"); err == nil && gone == nil && os.SameFile(ours, there) {
+// keep checks that the lock is where others look for it. If somebody has deleted its file,
+// it is taken anew, unless another process did that first.
+func (l *lock) keep(path string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ours, err := l.file.Stat()
+	if there, gone := os.Stat(l.file.Path()); err == nil && gone == nil && os.SameFile(ours, there) {
 		return nil
 	}
-	anew, err := acquireLock(context.Background(), s.path, time.Millisecond, slog.New(slog.DiscardHandler))
+	anew, err := acquireLock(context.Background(), path, time.Millisecond, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("%w: its lock file was deleted: %w", store.ErrUnavailable, err)
 	}
-	_ = s.lock.file.Close()
-	s.lock = anew
+	_ = l.file.Close()
+	l.file = anew.file
 	return nil
 }
 

@@ -57,8 +57,8 @@ func TestSecondProcess(t *testing.T) {
 	}
 }
 
-// TestDeletedLock checks that a store whose lock file is deleted stores nothing while another
-// process has opened it because of that, and takes the lock anew else.
+// TestDeletedLock checks that a store whose lock file is deleted neither stores nor claims
+// anything while another process has opened it because of that, and takes the lock anew else.
 func TestDeletedLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	s := open(t, path)
@@ -70,6 +70,9 @@ func TestDeletedLock(t *testing.T) {
 	}
 	if err := write(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), fmt.Sprintf("process %d on host", c.cmd.Process.Pid)) {
 		t.Errorf("while another process has it: got error %v", err)
+	}
+	if _, err := s.Claim(t.Context(), time.Now(), 1, nil); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("while another process has it: claimed with error %v", err)
 	}
 	c.kill()
 	must.Do(t, write())

@@ -70,6 +70,7 @@ const defaultLockWait = 10 * time.Second
 type Store struct {
 	path  string
 	log   *slog.Logger
+	lock  *lock
 	holds *holds
 
 	closed  chan struct{}
@@ -77,9 +78,8 @@ type Store struct {
 	work    sync.WaitGroup // background work
 
 	// writing is a semaphore of one. Whoever holds it has the writer, and with it
-	// the next four fields.
+	// the next three fields.
 	writing          chan struct{}
-	lock             *lock
 	w                *writer // nil while the store is broken
 	checkpointFailed bool    // the last one
 	reserve          *reserve

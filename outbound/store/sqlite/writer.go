@@ -113,7 +113,7 @@ func (s *Store) transact(f func(*writer) error) (err error) {
 	if err := w.footing.check(); err != nil {
 		return err
 	}
-	if err := s.keepLock(); err != nil {
+	if err := s.lock.keep(s.path); err != nil {
 		return err
 	}
 	if err := w.begin.exec(); err != nil {
