@@ -430,9 +430,11 @@ func TestLateNode(t *testing.T) {
 	open(t, postgres.Config{DSN: dsn, Lease: short})
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE beats;
 		CREATE FUNCTION beat() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			IF nextval('beats') = 2 THEN UPDATE webhooks.node SET until = until + interval '1 hour' WHERE number = 7; END IF;
+			CASE nextval('beats')
+				WHEN 1 THEN INSERT INTO webhooks.node VALUES (7, 7, clock_timestamp() - interval '10 seconds', 'late');
+				WHEN 2 THEN UPDATE webhooks.node SET until = until + interval '1 hour' WHERE number = 7;
+				ELSE END CASE;
 			RETURN NULL; END $$;
-		INSERT INTO webhooks.node VALUES (7, 7, clock_timestamp() - interval '10 seconds', 'late');
 		CREATE TRIGGER beat AFTER UPDATE ON webhooks.node FOR EACH ROW WHEN (NEW.number = 0) EXECUTE FUNCTION beat()`)
 	eventually(t, "the renewal of the lease", func() bool { return pgtest.Count(t, dsn, `SELECT last_value FROM beats`) >= 3 })
 	if pgtest.Count(t, dsn, `SELECT count(session) FROM webhooks.node WHERE number = 7`) != 1 {
