@@ -39,7 +39,7 @@ const childVariable = "WEBHOOKS_TEST_CHILD"
 // then does nothing.
 func hold(dsn string) {
 	ctx := context.Background()
-	s, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Host: "child", Lease: short})
+	s, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Host: "child", Lease: 10 * short}) // on a busy machine, a short one can lapse while the child lives
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
