@@ -151,6 +151,9 @@ func oktaVerification(c *check, challenge string) (*Reply, Reason) {
 	if !c.hasValidToken() {
 		return nil, ReasonBadSignature
 	}
+	if !isEcho(challenge) {
+		return nil, ReasonBadChallenge
+	}
 	return jsonReply(map[string]string{"verification": challenge}), ""
 }
 

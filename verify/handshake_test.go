@@ -129,6 +129,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "okta, another token", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secrets", "X-Okta-Verification-Challenge", "x"), reason: verify.ReasonBadSignature},
 		{name: "okta, two tokens", scheme: "okta", method: http.MethodGet, header: header("Authorization", "other", "Authorization", "secret", "X-Okta-Verification-Challenge", "x"), reason: verify.ReasonRepeatedHeader},
 		{name: "okta, an odd challenge", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secret", "X-Okta-Verification-Challenge", "\xff"), reason: verify.ReasonBadChallenge},
+		{name: "okta, another token and an odd challenge", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secrets", "X-Okta-Verification-Challenge", "\xff"), reason: verify.ReasonBadSignature},
 		{name: "okta, any other GET", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secret"), reason: verify.ReasonMethodNotAllowed},
 		{name: "okta, an event with a challenge", scheme: "okta", header: header("Authorization", "secret", "X-Okta-Verification-Challenge", "x"), body: "{}", event: true},
 		{name: "trello", scheme: "trello", method: http.MethodHead},
