@@ -387,8 +387,10 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	}
 	const end = "the outcomes of attempts are stored again"
 	h.eventually("the log line about the end", func() bool { return log.count(end) == 1 })
+	r.respond(status(http.StatusOK))
 	for range 2 {
 		h.publish("b", "2")
+		h.awaitAttempt()
 	}
 	if n := log.count(end); n != 1 {
 		t.Errorf("after more events: got %d log lines about the end, want 1", n)
