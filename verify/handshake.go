@@ -49,7 +49,7 @@ var handshakes = map[string]*handshake{
 	"nylas":              {head: onQuery(http.MethodGet, "challenge", isEcho, echo)},
 	"onfleet":            {head: onQuery(http.MethodGet, "check", isEcho, echo)},
 	"microsoft-graph":    {head: onQuery(http.MethodPost, "validationToken", isEcho, echo)},
-	"asana":              {head: onHeader(http.MethodPost, "X-Hook-Secret", isChallenge, asanaSecret)},
+	"asana":              {head: onHeader(http.MethodPost, "X-Hook-Secret", isAny, asanaSecret)},
 	"smartsheet":         {head: onHeader(http.MethodPost, "Smartsheet-Hook-Challenge", isChallenge, smartsheetChallenge)},
 	"okta":               {head: onHeader(http.MethodGet, "X-Okta-Verification-Challenge", isAny, oktaVerification)},
 	"adobe-acrobat-sign": {head: onHeader(http.MethodGet, acrobatClient, isAny, acrobatSignClient), takesToken: true},
@@ -96,7 +96,7 @@ func isPlainChallenge(s string) bool { return len(s) <= maxChallenge && isMadeOf
 // isEcho reports whether a string is harmless to send back as text.
 func isEcho(s string) bool { return s != "" && len(s) <= 4*maxChallenge && isPrintable(s) }
 
-// isAny leaves the check to what answers, which asks for a secret first.
+// isAny leaves the check to what answers, which looks at something else first.
 func isAny(string) bool { return true }
 
 // textReply returns a plain text that browsers don't interpret as anything else.

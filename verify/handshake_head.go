@@ -134,6 +134,9 @@ func asanaSecret(c *check, secret string) (*Reply, Reason) {
 	if len(c.in.header["X-Hook-Signature"]) > 0 {
 		return nil, ""
 	}
+	if !isChallenge(secret) {
+		return nil, ReasonBadChallenge
+	}
 	return headerReply("X-Hook-Secret", secret), ""
 }
 

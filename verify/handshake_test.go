@@ -114,6 +114,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "microsoft-graph", scheme: "microsoft-graph", target: "?validationToken=" + url.QueryEscape("Validation: Testing <client> reachability + 1"), reply: "Validation: Testing <client> reachability + 1"},
 		{name: "asana", scheme: "asana", header: header("X-Hook-Secret", "b537207f20cbfa02357cf448134da559"), body: "{}", set: [2]string{"X-Hook-Secret", "b537207f20cbfa02357cf448134da559"}},
 		{name: "asana, with a signature it is an event", scheme: "asana", header: header("X-Hook-Secret", "abc", "X-Hook-Signature", sha256hex("abc", "{}")), body: "{}", reason: verify.ReasonBadSignature},
+		{name: "asana, with a signature whatever the secret is", scheme: "asana", header: header("X-Hook-Secret", "<script>", "X-Hook-Signature", sha256hex("abc", "{}")), body: "{}", reason: verify.ReasonBadSignature},
 		{name: "asana, a secret that is none", scheme: "asana", header: header("X-Hook-Secret", "<script>"), reason: verify.ReasonBadChallenge},
 		{name: "asana, two secrets", scheme: "asana", header: header("X-Hook-Secret", "a", "X-Hook-Secret", "b"), reason: verify.ReasonBadChallenge},
 		{name: "smartsheet", scheme: "smartsheet", header: header("Smartsheet-Hook-Challenge", "d78dd1d4-01ce-4481-81de-92b4f3aa5ab1"), body: `{"challenge":"d78dd1d4-01ce-4481-81de-92b4f3aa5ab1","webhookId":4509506114742148}`, set: [2]string{"Smartsheet-Hook-Response", "d78dd1d4-01ce-4481-81de-92b4f3aa5ab1"}},
