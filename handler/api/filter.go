@@ -68,7 +68,7 @@ func (q query) parse(code string) (outbound.Query, error) {
 	}
 	if s, ok := q["status"]; ok {
 		status, err := strconv.ParseUint(s, 10, 16) // unlike Atoi, it refuses a sign
-		if err != nil || status < 100 || status > 599 {
+		if err != nil || len(s) != 3 || status < 100 || status > 599 {
 			return out, refuse(code, "status must be a status code, from 100 to 599").at("status")
 		}
 		out.Status = int(status)

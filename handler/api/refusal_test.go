@@ -187,6 +187,7 @@ func TestRefusals(t *testing.T) {
 		{"class", call{method: "GET", path: "/dead-letters?class=dnss"}, 400, "invalid_parameter", "class", "one of dns, connect", "", ""},
 		{"class of deliveries", call{method: "GET", path: "/deliveries?class=dns"}, 400, "invalid_parameter", "class", "ask /dead-letters", "", ""},
 		{"status", call{method: "GET", path: "/dead-letters?status=5xx"}, 400, "invalid_parameter", "status", "from 100 to 599", "", ""},
+		{"status with a leading zero", call{method: "GET", path: "/dead-letters?status=0404"}, 400, "invalid_parameter", "status", "from 100 to 599", "", ""},
 		{"status as text", call{method: "POST", path: "/dead-letters/redeliver", body: `{"status":"503"}`}, 422, "invalid_field", "status", "from 100 to 599", "", ""},
 		{"failed_since", call{method: "GET", path: "/dead-letters?failed_since=1h"}, 400, "invalid_parameter", "failed_since", "2026-01-31T15:04:05Z", "", ""},
 		{"empty failed_until", call{method: "GET", path: "/dead-letters?failed_until="}, 400, "invalid_parameter", "failed_until", "leave it out", "", ""},
