@@ -41,6 +41,7 @@ func TestSign(t *testing.T) {
 		{"ghost", []string{"s"}, map[string]string{"X-Ghost-Signature": "sha256=" + sha256hex("s", testBody+milliNow) + ", t=" + milliNow}},
 		{"infisical", []string{"s"}, map[string]string{"X-Infisical-Signature": "t=" + milliNow + ";" + sha256hex("s", testBody)}},
 		{"recharge", []string{"s"}, map[string]string{"X-Recharge-Webhook-Timestamp": unixNow}},
+		{"outpost", []string{"s"}, map[string]string{"X-Outpost-Timestamp": "2023-11-14T22:13:20Z"}},
 	} {
 		t.Run(tt.scheme, func(t *testing.T) {
 			h := sign(t, rowOf(t, tt.scheme), outgoing(), tt.secrets...)
