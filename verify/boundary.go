@@ -64,26 +64,45 @@ func (t *template) literalAt(i int) string {
 }
 
 // setDelimiters sets the literals before and after each value.
-func (t *template) setDelimiters() {
-	last := len(t.segments) - 1
+func (p *plan) setDelimiters(t *template) {
 	for i := range t.segments {
-		seg := &t.segments[i]
-		// A literal at the start or end of the content separates nothing.
-		if i > 1 {
-			seg.before = t.literalAt(i - 1)
-		}
-		if i < last-1 {
-			seg.after = t.literalAt(i + 1)
-		}
-		// Between the body and this value is a timestamp, which has a fixed length. The
-		// literal between the body and the timestamp shows where the value ends.
-		if t.body >= 0 && i == t.body+3 && t.segmentAt(i-1).kind == segTimestamp {
-			seg.before = t.literalAt(i - 2)
-		}
-		if i == t.body-3 && t.segmentAt(i+1).kind == segTimestamp {
-			seg.after = t.literalAt(i + 2)
-		}
+		s := &t.segments[i]
+		s.before, s.after = p.delimiter(t, i, -1), p.delimiter(t, i, 1)
 	}
+}
+
+// delimiter returns the literal that shows where a value ends on one side. If there are
+// values of fixed length in between, that is its nearest byte: they may contain the others.
+func (p *plan) delimiter(t *template, i, side int) string {
+	at := p.skipFixed(t, i+side, side)
+	literal := t.literalAt(at)
+	switch {
+	case literal == "", at == 0, at == len(t.segments)-1: // at the start or end, it separates nothing
+		return ""
+	case at == i+side:
+		return literal
+	case side < 0:
+		return literal[len(literal)-1:]
+	}
+	return literal[:1]
+}
+
+// skipFixed returns the index of the next segment on one side, from i on, whose value can
+// have another length. Values of fixed length don't separate those on either side of them:
+// a value could contain what looks like them.
+func (p *plan) skipFixed(t *template, i, side int) int {
+	for p.hasFixedLength(t.segmentAt(i)) {
+		i += side
+	}
+	return i
+}
+
+func (p *plan) hasFixedLength(s *segment) bool {
+	switch s.kind {
+	case segTimestamp, segID, segEventType, segMethod:
+		return !p.hasVariableLength(s)
+	}
+	return false
 }
 
 // checkUnrestricted returns an error if an unrestricted value is not the only one that
@@ -185,47 +204,54 @@ func canOccurInURL(literal string) bool {
 // setBoundaries works out the checks for what is next to the body on either side, with
 // or without a literal in between.
 func (p *plan) setBoundaries(t *template) {
+	p.setDelimiters(t)
 	t.setURLDelimiters()
 	if t.body < 0 {
 		return
 	}
 	for _, side := range [...]int{-1, 1} {
-		next, beyond, edge := t.segmentAt(t.body+side), t.segmentAt(t.body+2*side), &t.start
+		edge := &t.start
 		if side > 0 {
 			edge = &t.end
 		}
-		switch {
-		case next.kind == segTimestamp:
+		next, beyond := t.segmentAt(t.body+side), t.segmentAt(p.skipFixed(t, t.body+2*side, side))
+		switch next.kind {
+		case segTimestamp:
 			p.joinTimestamp(t, edge, next, beyond)
-		case next.isURLPart(), next.kind == segHost, next.kind == segHostPort, next.kind == segFunc:
-			t.urlBeside, t.needBrackets = true, true
-		case next.kind == segJSON, next.kind == segFormField:
+		case segJSON, segFormField:
 			// Their values are in the body themselves.
-		case p.hasVariableLength(next):
-			p.joinVariable(t, next)
-		case next.kind == segID, next.kind == segEventType: // of fixed length
-			p.joinVariable(t, beyond)
-		case next.kind == segLiteral && len(next.text) > 1 && (p.hasVariableLength(beyond) || beyond.kind == segFunc):
-			edge.delimiter = next.text
+		case segLiteral:
+			if len(next.text) > 1 && (p.hasVariableLength(beyond) || beyond.kind == segFunc) {
+				edge.delimiter = next.text
+			}
+		default:
+			p.join(t, next)
+			p.join(t, beyond)
 		}
 	}
 }
 
-// joinVariable notes that a segment of variable length is next to the body, or only
-// separated from it by values of fixed length. Other segments don't matter.
-func (p *plan) joinVariable(t *template, s *segment) {
-	if p.hasVariableLength(s) {
-		s.besideBody, t.needBrackets, t.urlBeside = true, true, t.urlBeside || s.isURLPart()
+// join notes that a segment is next to the body, or only separated from it by values of
+// fixed length. If it has a fixed length itself, it doesn't matter.
+func (p *plan) join(t *template, s *segment) {
+	switch {
+	case s.isURLPart(), s.kind == segHost, s.kind == segHostPort, s.kind == segFunc:
+		t.urlBeside, t.needBrackets = true, true
+	case p.hasVariableLength(s):
+		s.besideBody, t.needBrackets = true, true
 	}
 }
 
 // joinTimestamp notes a timestamp next to the body. It may be shorter, longer or
 // absent; or the value beyond it could contain it, so that the body begins later.
 func (p *plan) joinTimestamp(t *template, edge *bodyEdge, timestamp, beyond *segment) {
-	p.joinVariable(t, beyond)
+	p.join(t, beyond)
 	if p.hasVariableLength(timestamp) || p.hasVariableLength(beyond) || beyond.kind == segFunc {
 		edge.noDigit = true
 		t.needBrackets = t.needBrackets || p.scheme.Timestamp.Format == "http_date"
+	}
+	if p.scheme.Timestamp.Optional && beyond.kind == segLiteral {
+		edge.delimiter = beyond.text
 	}
 }
 

@@ -40,6 +40,13 @@ func withID(content string) func(*verify.Scheme) {
 	}
 }
 
+func fixedID(content string) func(*verify.Scheme) {
+	return func(s *verify.Scheme) {
+		withID(content)(s)
+		s.ID.Pattern = "[0-9]{2}"
+	}
+}
+
 func content(text string) func(*verify.Scheme) { return func(s *verify.Scheme) { s.Content = text } }
 
 func timed(content string) func(*verify.Scheme) {
@@ -92,6 +99,20 @@ func TestRecuts(t *testing.T) {
 			withID("{header.X-A}{id}{body}")(s)
 			s.ID.Pattern = "[0-9]{2}"
 		}, signed: "x1122", first: cut{a: "x", id: "11", body: "22"}, second: cut{a: "x1", id: "12", body: "2"}, neither: true},
+		{name: "a header before an id of one length and a dot", scheme: fixedID("{header.X-A}{id}.{body}"), signed: "x11.y22.z", first: cut{a: "x", id: "11", body: "y22.z"}, second: cut{a: "x11.y", id: "22", body: "z"}},
+		{name: "a header after the body, a dot and an id of one length", scheme: fixedID("{body}.{id}{header.X-A}"), signed: "x.11y.22z", first: cut{a: "z", id: "22", body: "x.11y"}, second: cut{a: "y.22z", id: "11", body: "x"}},
+		{name: "a header before an id of one length and a longer literal", scheme: fixedID("{header.X-A}{id}=.{body}"), signed: "x11=.11=.z", first: cut{a: "x", id: "11", body: "11=.z"}, second: cut{a: "x11=.", id: "11", body: "z"}},
+		{name: "a query before an id of one length and a dot", scheme: fixedID("{query}{id}.{body}"), signed: `a11.22.{"b":1}`, first: cut{uri: "/in?a11.", id: "22", body: `{"b":1}`}, second: cut{uri: "/in?a", id: "11", body: `22.{"b":1}`}},
+		{name: "a header before an id of one length and a timestamp", scheme: func(s *verify.Scheme) {
+			timed("{header.X-A}{id}{timestamp}{body}")(s)
+			s.ID.Pattern = "[0-9]{2}"
+		}, signed: "x11" + unixNow + `{"a":"22` + unixNow + `{}"}`, first: cut{a: "x", id: "11", time: unixNow, body: `{"a":"22` + unixNow + `{}"}`}, second: cut{a: "x11" + unixNow + `{"a":"`, id: "22", time: unixNow, body: `{}"}`}},
+		{name: "an id before the method", scheme: withID("{id}{method}{body}"), signed: `iPOST{"a":"POST{}"}`, first: cut{id: "i", body: `{"a":"POST{}"}`}, second: cut{id: `iPOST{"a":"`, body: `{}"}`}},
+		{name: "a function before a timestamp", scheme: timed("{func.contentful_path}{timestamp}{body}"), signed: "/in" + unixNow + "x" + unixNow + "y", first: cut{uri: "/in", time: unixNow, body: "x" + unixNow + "y"}, second: cut{uri: "/in" + unixNow + "x", time: unixNow, body: "y"}, neither: true},
+		{name: "a URL before two colons and an optional timestamp", scheme: func(s *verify.Scheme) {
+			optional(s)
+			s.Content = "{uri}::{timestamp}{body}"
+		}, signed: "/in:::x", first: cut{uri: "/in:", body: "x"}, second: cut{uri: "/in", body: ":x"}},
 		{name: "a query after the body", scheme: content("{body}&{query}"), signed: "a=1&b=2&c=3", first: cut{uri: "/in?c=3", body: "a=1&b=2"}, second: cut{uri: "/in?b=2&c=3", body: "a=1"}},
 		{name: "a path next to the body", scheme: func(s *verify.Scheme) {
 			s.Content, s.EventType = "{path}{body}", verify.Field{In: "json", Name: "type"}

@@ -43,7 +43,7 @@ func (p *plan) compileContent(text string, digestInURL bool) (*template, error) 
 	t.streamable = t.body >= 0
 	t.formFields = t.has(segFormField, "") && !t.includesBody()
 	p.setBoundaries(t)
-	if err := p.checkNeighbours(t, text); err != nil {
+	if err := cmp.Or(t.checkUnrestricted(text), p.checkNeighbours(t, text)); err != nil {
 		return nil, err
 	}
 	for i, seg := range t.segments {

@@ -105,8 +105,9 @@ type segment struct {
 	optional     bool // {json.x?}, {body_md5_hex?}: empty if the value is absent
 	unrestricted bool // {json.x*}, {json.x?*}: may contain its delimiters
 
-	// before and after are the delimiters: the literals next to a value of variable
-	// length. The value must not contain them, or it would be unclear where it ends.
+	// before and after are the delimiters: the literals next to a value of variable length,
+	// or behind values of fixed length. The value must not contain them, or it would be
+	// unclear where it ends.
 	before, after string
 
 	// besideBody: no literal separates the value from the body. The value must not
@@ -164,8 +165,7 @@ func compileTemplate(text string) (*template, error) {
 	if len(t.segments) == 0 {
 		return nil, errors.New("it is empty; write what is signed, such as \"{timestamp}.{body}\"")
 	}
-	t.setDelimiters()
-	return t, t.checkUnrestricted(text)
+	return t, nil
 }
 
 // escapes are what a template writes for characters with another meaning.
