@@ -48,17 +48,13 @@ func (d *jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason
 	}
 }
 
-// text returns the text of the scalar at a path. null counts as absent.
+// text returns the text of the scalar at a path.
 func (d *jsonDocument) text(path jsonPath) (text string, found bool, reason Reason) {
 	raw, found, reason := d.raw(path)
-	if !found || reason != "" || string(raw) == "null" {
+	if !found || reason != "" {
 		return "", false, reason
 	}
-	text, ok := jsonText(raw)
-	if !ok {
-		return "", false, ReasonMalformedField
-	}
-	return text, true, ""
+	return jsonText(raw)
 }
 
 // elements returns the elements of the array at a path, and stops after maxElements and

@@ -197,7 +197,7 @@ func TestTimestampInSignedBody(t *testing.T) {
 		`{"webhookTimestamp":1700000061000}`: verify.ReasonFutureTimestamp,
 		`{"webhookTimestamp":1700000000}`:    verify.ReasonMalformedTimestamp,
 		`{"webhookTimestamp":{}}`:            verify.ReasonMalformedTimestamp,
-		`{"webhookTimestamp":null}`:          verify.ReasonMalformedTimestamp,
+		`{"webhookTimestamp":null}`:          "",
 		`{"webhookTimestamp":"` + strings.Repeat("1", 5000) + `"}`:                  verify.ReasonMalformedTimestamp,
 		`{"webhookTimestamp":` + milliNow + `,"webhookTimestamp":` + milliNow + `}`: verify.ReasonRepeatedField,
 		`{"webhookTimestamp":`: verify.ReasonMalformedBody,
