@@ -69,9 +69,7 @@ func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	case verify.ReasonInFlight, reasonNoRoom, reasonBusy:
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	if shouldClose(r, v) {
-		room.EndConnection(w, r)
-	}
+	closeUnread(w, r, v)
 	if v.body != nil {
 		// What was read is gone, so error routes must not wait for the body.
 		v.body.Release()
@@ -98,13 +96,12 @@ func errorID() string {
 	return string(id[:])
 }
 
-// shouldClose reports whether to close the connection instead of reading the rest
-// of the body. Otherwise the server would read much of it before responding, and
-// wait for a body that the client withholds because of `Expect: 100-continue`.
-func shouldClose(r *http.Request, v *verdict) bool {
-	switch v.reason {
-	case verify.ReasonBodyTooLarge, reasonSlowBody:
-		return true
+// closeUnread closes the connection after the response instead of reading the rest of the
+// body. Otherwise the server would read much of it before responding, and wait for a body
+// that the client withholds because of `Expect: 100-continue`.
+func closeUnread(w http.ResponseWriter, r *http.Request, v *verdict) {
+	tooMuch := v.reason == verify.ReasonBodyTooLarge || v.reason == reasonSlowBody
+	if tooMuch || v.body == nil && r.Header.Get("Expect") != "" {
+		room.EndConnection(w, r)
 	}
-	return v.body == nil && r.Header.Get("Expect") != ""
 }

@@ -316,6 +316,7 @@ func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 
 	switch v.kind {
 	case kindHandshake, kindAcknowledged:
+		closeUnread(w, r, v)
 		v.release()
 		return reply(w, v.reply)
 	case kindRefused:

@@ -222,6 +222,16 @@ func TestExpect100Continue(t *testing.T) {
 	}
 }
 
+// A handshake that needs no body is answered without waiting for one.
+func TestExpect100ContinueInAHandshake(t *testing.T) {
+	s := serveSite(t, "", "webhook_verify microsoft-graph "+strconv.Quote(testSecret))
+	conn := dial(t, s.addr)
+	io.WriteString(conn, "POST /?validationToken=abc HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+	if got := readAnswer(t, bufio.NewReader(conn)); got.StatusCode != http.StatusOK || got.body != "abc" || !got.Close {
+		t.Errorf("got %s, %q, close %v", got.Status, got.body, got.Close)
+	}
+}
+
 // If another handler has replaced the body before, what it left is verified. Handlers
 // after the verification may change anything.
 func TestBodyTouchedByOtherHandlers(t *testing.T) {
