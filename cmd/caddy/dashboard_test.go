@@ -96,6 +96,11 @@ http://:{$PORT} {
 			token {env.MANAGE_TOKEN} manage
 		}
 	}
+	handle /form {
+		webhook_publish form.received {
+			tenant acme
+		}
+	}
 	handle_path /portal/* {
 		basic_auth {
 			acme $2a$04$PITeWJ4c4TVMR9kHvGts2uotZ22WJz.wqnOGKl5ZSCub5HaVSaoeK
@@ -109,6 +114,7 @@ http://:{$PORT} {
 `)
 	s.subscribe(object{"url": r.url("/globex"), "event_types": []string{"*"}, "tenant": "globex"})
 	past := s.publish(event{Type: "order.created", Tenant: "acme"})
+	form := s.post("/form", []byte("a=1&b=%20"), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}).want(http.StatusAccepted).object().text("event_id")
 
 	// Whoever runs the server has used its own API in the same tab before.
 	b.open("http://" + s.addr + "/webhooks/")
@@ -200,7 +206,10 @@ http://:{$PORT} {
 	s.publish(event{Type: "order.paid", Tenant: "acme"})
 	b.link("Find a delivery").click()
 	b.find("main table").has("pending", "held")
-	b.link(id).click()
+	b.find("input[name=id]").write(form + enter)
+	b.link(form).click()
+	b.find("pre").has("a=1&b=%20")
+	b.find("input[name=id]").replace(id + enter)
 	b.button("Activate").click()
 	b.sees("It is active.")
 	b.button("Delete").click()
