@@ -225,6 +225,7 @@ func TestPortalByToken(t *testing.T) {
 	b := newBrowser(t)
 	s := startServer(t, withOptions(local))
 	s.subscribe(object{"url": "https://globex.example/", "event_types": []string{"*"}, "tenant": "globex"})
+	id := s.publish(event{Type: "order.paid", Tenant: "globex"})
 	link := func(tenant string, body object) string {
 		t.Helper()
 		return s.url("/webhooks/#token=" + s.manager().do("POST", "/tenants/"+tenant+"/tokens", body).want(http.StatusCreated).object().text("token"))
@@ -260,6 +261,8 @@ func TestPortalByToken(t *testing.T) {
 	without()
 	b.find("input[name=token]").write(manageToken + enter)
 	b.find("main table").has("https://acme.example/", "https://globex.example/")
+	b.link("Deliveries").click()
+	b.find("main tbody tr").has(id, "globex") // whose it is
 	if strings.Contains(s.log(), "wht_") {
 		t.Error("a token is in the log")
 	}

@@ -41,8 +41,8 @@ caddy webhooks dead-letters list
 caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		filters: deadFilters,
-	}, []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "CLASS", "REASON"}, func(c *call, d *deadLetter) []string {
-		return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Class, 20), cell(d.Reason, widest)}
+	}, []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "TENANT", "URL", "ATTEMPTS", "FAILED", "CLASS", "REASON"}, func(c *call, d *deadLetter) []string {
+		return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.Tenant, 24), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Class, 20), cell(d.Reason, widest)}
 	})
 }
 

@@ -14,9 +14,9 @@ import (
 
 func TestDeadLettersLife(t *testing.T) {
 	s := start(t)
-	s.subscribe("order.*")
+	s.subscribe("order.*", "--tenant", "acme")
 	s.answer.Store(500)
-	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7")
+	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7", "--tenant", "acme")
 	golden(t, "dead-letters-list", steady(s.run("", "dead-letters", "list").want(t, 0).out))
 	golden(t, "dead-letters-show", steady(s.run("", "dead-letters", "show", id).want(t, 0).out))
 	golden(t, "dead-letters-export", steady(s.run("", "dead-letters", "export").want(t, 0).out))

@@ -78,8 +78,8 @@ func (t *tool) listDeliveries() *cobra.Command {
 caddy webhooks deliveries list --state pending
 caddy webhooks deliveries list --subscription-id sub_0199d3c2a4e00001 --since 1h`,
 		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "state", "since", "until"},
-	}, []string{"DELIVERY ID", "STATE", "ATTEMPTS", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "NEXT OR LAST", "ERROR"}, func(c *call, d *delivery) []string {
-		return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(d), cell(d.err(), widest)}
+	}, []string{"DELIVERY ID", "STATE", "ATTEMPTS", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "TENANT", "NEXT OR LAST", "ERROR"}, func(c *call, d *delivery) []string {
+		return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.Tenant, 24), c.nextOrLast(d), cell(d.err(), widest)}
 	})
 }
 

@@ -14,8 +14,8 @@ import (
 
 func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
 	s := start(t)
-	s.subscribe("order.*")
-	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7")
+	s.subscribe("order.*", "--tenant", "acme")
+	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7", "--tenant", "acme")
 	golden(t, "deliveries-list", steady(s.run("", "deliveries", "list").want(t, 0).out))
 	golden(t, "deliveries-show", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
 
@@ -135,7 +135,7 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status --address "+s.address+"`") {
 		t.Errorf("got Held %q", held)
 	}
-	s.run("", "deliveries", "list").want(t, 0).shows(t, held+"  held  ")
+	s.run("", "deliveries", "list").want(t, 0).shows(t, held+"  -       held  ")
 	s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 0).prints(t, list.Data[0].ID+" cancelled\n")
 	s.run("", "dead-letters", "list").want(t, 0).shows(t, "cancelled by hand")
 	s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 1).says(t, "is dead: only a pending delivery can be cancelled")
