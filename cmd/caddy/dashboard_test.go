@@ -38,6 +38,11 @@ func TestDashboard(t *testing.T) {
 	b.find("input[name=failed_until]").write("1h" + enter)
 	b.find("main").has("There are none.")
 	b.find("input[name=failed_until]").replace("0s" + enter)
+	b.find("main tbody tr").has(id)
+	b.find("input[name=status]").write("5xx" + enter)
+	b.sees("status must be a status code")
+	b.find("input[name=status]:focus").has("") // where it is mended
+	b.find("input[name=status]").replace(enter)
 	b.find("main tbody tr").has("order.paid", id, "every attempt failed", "connection refused")
 	b.link(id).click()
 	b.find("pre").has("12345678901234567890", strings.Trim(hostile, `"`))
