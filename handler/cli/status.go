@@ -141,7 +141,8 @@ subscription since Caddy started, those in trouble first:
 	failing   the last attempt failed
 	down      so many attempts failed that only one at a time is made
 	paused    the receiver asked for a pause, or the rate limit is reached
-	inactive  the subscription is deactivated: its deliveries are held
+	inactive  the subscription is deactivated: its deliveries are held until
+	          "caddy webhooks subscriptions activate"
 
 PENDING is the number of pending deliveries, including those with an attempt in
 flight: "caddy webhooks deliveries list --state pending" shows them. DEAD is the
@@ -210,7 +211,7 @@ func printHealth(c *call, subscriptions []subscriptionStatus) error {
 }
 
 // healths are the values of a subscription's health, the most urgent first.
-var healths = []string{"down", "failing", "paused", "inactive", "ok"}
+var healths = []string{"down", "failing", "inactive", "paused", "ok"}
 
 // urgency is the sort key of a health. Those that this version doesn't know come
 // first.

@@ -57,12 +57,13 @@ func TestStatusOfMany(t *testing.T) {
 	long := strings.Repeat("x", 100) + " (it pointed to https://example.com)"
 	address := serve(t, answer(200, "application/json", `{"pending":0,"subscriptions":[
 		{"subscription_id":"sub_1","health":"ok"},
+		{"subscription_id":"sub_6","health":"paused"},
 		{"subscription_id":"sub_2","health":"inactive"},
 		{"subscription_id":"sub_3","health":"down","last_error":"`+long+`"},
 		{"subscription_id":"sub_4","health":"ok"},
 		{"subscription_id":"sub_5","health":"failing"}]}`))
 	r := run(t, "", "status", "--address", address).want(t, 0)
-	if ids := strings.Join(regexp.MustCompile(`sub_\d`).FindAllString(r.out, -1), " "); ids != "sub_3 sub_5 sub_2 sub_1 sub_4" {
+	if ids := strings.Join(regexp.MustCompile(`sub_\d`).FindAllString(r.out, -1), " "); ids != "sub_3 sub_5 sub_2 sub_6 sub_1 sub_4" {
 		t.Errorf("got order %s", ids)
 	}
 	if !strings.Contains(r.out, long) {
