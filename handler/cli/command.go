@@ -118,7 +118,8 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // nearFlags suggests flags for an unknown one: the usage, if the word is an argument;
 // else those that begin with the word; else those that contain it, along with such
-// commands of the same group; else those that share its first letters.
+// commands of the same group; else those that share its first letters, and for a flag that
+// only dead letters have, their list.
 func nearFlags(cmd *cobra.Command, word string) []string {
 	const sharedLetters = 3
 	word = strings.ReplaceAll(strings.ToLower(word), "_", "-") // the API's names have underscores
@@ -150,6 +151,9 @@ func nearFlags(cmd *cobra.Command, word string) []string {
 		if len(near) > 0 {
 			return near
 		}
+	}
+	if slices.Contains(failureFilters, word) && cmd.Flag("subscription-id") != nil {
+		similar = append(similar, "`caddy webhooks dead-letters list`")
 	}
 	return similar
 }

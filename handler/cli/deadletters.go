@@ -30,8 +30,12 @@ func (t *tool) deadLetters() *cobra.Command {
 
 const typeNDJSON = "application/x-ndjson"
 
-// deadFilters are the flags that select dead letters.
-var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until", "failed-since", "failed-until", "class", "status"}
+// deadFilters are the flags that select dead letters; failureFilters are those that select
+// nothing else.
+var (
+	failureFilters = []string{"failed-since", "failed-until", "class", "status"}
+	deadFilters    = append([]string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"}, failureFilters...)
+)
 
 func (t *tool) listDeadLetters() *cobra.Command {
 	return listCommand(t, "/dead-letters", verb{
