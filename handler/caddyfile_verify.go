@@ -39,7 +39,10 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	n, _ := h.State[key].(int)
 	n++
 	h.State[key] = n
-	if n > 1 {
+	switch {
+	case h.IsNamedRoute(): // counted apart: its State isn't that of the sites
+		v.Route = fmt.Sprintf("named %d", n)
+	case n > 1:
 		v.Route = strconv.Itoa(n)
 	}
 	return &v, nil
