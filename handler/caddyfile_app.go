@@ -2,6 +2,7 @@ package handler
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -138,8 +139,8 @@ var exponentialOptions = map[string]option[*Exponential]{
 	"base": duration(func(x *Exponential) *caddy.Duration { return &x.Base }),
 	"factor": parsed(func(x *Exponential) *float64 { return &x.Factor }, func(arg string) (float64, bool) {
 		value, err := strconv.ParseFloat(arg, 64)
-		return value, err == nil
-	}, "a number such as 2"),
+		return value, err == nil && value >= 1 && !math.IsInf(value, 1)
+	}, "a number of 1 or more, such as 2"),
 	"max":      duration(func(x *Exponential) *caddy.Duration { return &x.Max }),
 	"attempts": number(func(x *Exponential) *int { return &x.Attempts }),
 }
