@@ -68,13 +68,6 @@ func (API) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the handler.
 func (h *API) Provision(ctx caddy.Context) error {
-	if err := h.provision(ctx); err != nil {
-		return fmt.Errorf("webhook_api: %w", err)
-	}
-	return nil
-}
-
-func (h *API) provision(ctx caddy.Context) error {
 	app, err := ctx.App("webhooks")
 	if err != nil {
 		return err

@@ -137,13 +137,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision resolves and checks the settings. It leaves the store to Start,
 // because `caddy validate` provisions too.
 func (a *App) Provision(ctx caddy.Context) error {
-	if err := a.provision(ctx); err != nil {
-		return fmt.Errorf("webhooks: %w", err)
-	}
-	return nil
-}
-
-func (a *App) provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
 	if a.Store == nil {
 		a.Store = new(Store)
@@ -179,7 +172,7 @@ func (a *App) provision(ctx caddy.Context) error {
 func (a *App) Start() error {
 	if a.deadFile != nil {
 		if err := a.deadFile.open(); err != nil {
-			return fmt.Errorf("webhooks: %w", err)
+			return err
 		}
 	}
 	a.notices.start()
@@ -190,9 +183,8 @@ func (a *App) Start() error {
 	}
 	if err != nil {
 		a.notices.stop() // Caddy doesn't stop an app that didn't start
-		return fmt.Errorf("webhooks: %w", err)
 	}
-	return nil
+	return err
 }
 
 // Stop withdraws this config's settings. If no other config uses the engine, it

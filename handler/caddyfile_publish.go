@@ -27,7 +27,7 @@ func init() {
 func (p *Publish) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if !d.AllArgs(&p.EventType) {
-		return d.Err("webhook_publish: write the event type after it, as in: webhook_publish github.{http.webhook.event_type}")
+		return d.Err("write the event type after it, as in: webhook_publish github.{http.webhook.event_type}")
 	}
 	return parseBlock(d, publishOptions, p)
 }

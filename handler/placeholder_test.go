@@ -115,7 +115,7 @@ func TestEmptyPlaceholders(t *testing.T) {
 			"{env.WH_NONE}":  "the environment variable WH_NONE is empty or not set",
 			"{order.id}":     "the text in braces is not a placeholder",
 		} {
-			want := "webhooks: " + option + ": " + what
+			want := "provision webhooks: " + option + ": " + what
 			if got := loadCaddy(t, "webhooks {\n"+fmt.Sprintf(lines, placeholder)+"\n}", ""); !strings.Contains(got, want) {
 				t.Errorf("%s %s: got %s, want %q in it", option, placeholder, got, want)
 			}

@@ -82,7 +82,7 @@ func (Publish) CaddyModule() caddy.ModuleInfo {
 func (p *Publish) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("webhooks")
 	if err != nil {
-		return fmt.Errorf("webhook_publish: %w", err)
+		return err
 	}
 	p.app, p.refusals = app.(*App), newRefusalLog(ctx.Logger())
 	return nil
@@ -91,24 +91,24 @@ func (p *Publish) Provision(ctx caddy.Context) error {
 // Validate checks what can be checked without a request.
 func (p *Publish) Validate() error {
 	if p.EventType == "" {
-		return errors.New("webhook_publish: the event type is missing: write it after the directive, as in `webhook_publish github.{http.webhook.event_type}`")
+		return errors.New("the event type is missing: write it after the directive, as in `webhook_publish github.{http.webhook.event_type}`")
 	}
 	err := cmp.Or(checkPlaceholders("event type", p.EventType), checkTenant(p.Tenant), checkPlaceholders("event_id", p.EventID))
 	if err != nil {
-		return fmt.Errorf("webhook_publish: %w", err)
+		return err
 	}
 	if store.Operational(p.EventType) {
-		return fmt.Errorf("webhook_publish: %q: types that begin with %s are reserved for events that the server publishes about itself: choose another name", p.EventType, store.OperationalPrefix)
+		return fmt.Errorf("%q: types that begin with %s are reserved for events that the server publishes about itself: choose another name", p.EventType, store.OperationalPrefix)
 	}
 	if !strings.Contains(p.EventType, "{") && outbound.AsEventType(p.EventType) != p.EventType {
-		return fmt.Errorf("webhook_publish: %q is not a valid event type: write words of A-Z a-z 0-9 _ - separated by dots, as in order.created", p.EventType)
+		return fmt.Errorf("%q is not a valid event type: write words of A-Z a-z 0-9 _ - separated by dots, as in order.created", p.EventType)
 	}
 	if p.EventID != "" && !strings.Contains(p.EventID, "{") {
-		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first one would be stored: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
+		return fmt.Errorf("event_id %s: all events would have the same id, and only the first one would be stored: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
 	}
 	for _, pattern := range p.ForwardHeaders {
 		if err := egress.CheckHeader(pattern, ""); err != nil { // an asterisk is valid in a header's name
-			return fmt.Errorf("webhook_publish: forward_headers %s: %w", pattern, err)
+			return fmt.Errorf("forward_headers %s: %w", pattern, err)
 		}
 	}
 	return nil
