@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"fmt"
 	"net/url"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -41,15 +40,9 @@ func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
 		return nil, nil, t.err
 	}
 	policy, err := egress.NewPolicy(allow, deny)
-	if err != nil {
-		return nil, nil, fmt.Errorf("egress: %w", err)
-	}
-	if address == "" {
-		return policy, nil, nil
+	if err != nil || address == "" {
+		return policy, nil, err
 	}
 	proxy, err := egress.ParseProxy(address)
-	if err != nil {
-		return nil, nil, fmt.Errorf("egress proxy: %w", err)
-	}
-	return policy, proxy, nil
+	return policy, proxy, err
 }
