@@ -28,8 +28,12 @@ func init() {
 const defaultMaxBody = 25 << 20
 
 // bodies limits the memory of all bodies that are being verified or read by the
-// app. A single one may take bodyInMemory of it.
-var bodies = room.New(64 << 20)
+// app. A single one may take bodyInMemory of it. The rest is in files, which
+// bodyFiles limits: whoever knows what a signature looks like can send bodies.
+var (
+	bodies    = room.New(64 << 20)
+	bodyFiles = room.New(1 << 30)
+)
 
 const bodyInMemory = 1 << 20
 
@@ -370,7 +374,7 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		v.fail(room.ErrTooLarge)
 		return
 	}
-	v.body = spool.New(bodies, bodyInMemory, r.ContentLength)
+	v.body = spool.New(bodies, bodyFiles, bodyInMemory, r.ContentLength)
 	if err := v.body.Fill(r.Body, h.maxBody, check); err != nil {
 		v.fail(err)
 		return

@@ -155,19 +155,29 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 
 // If a body can't be kept, the request is refused with 503, even in a dry run.
 func TestNoRoomForABody(t *testing.T) {
-	for _, option := range []string{"", "enforce off"} {
-		t.Run(option, func(t *testing.T) {
-			s, app := githubSite(t, "", option)
-			t.Setenv("TMPDIR", t.TempDir()+"/missing")
-			body := string(spooltest.Bytes(2 << 20))
-			got := do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusServiceUnavailable)
-			if got.Header.Get("Retry-After") == "" || !strings.HasPrefix(got.body, "no_room|no_room|") {
-				t.Errorf("got %q, %v", got.body, got.Header)
-			}
-			app.none(t)
-			do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
-			app.one(t)
-		})
+	noRoom := map[string]func(*testing.T){
+		"no folder": func(t *testing.T) { t.Setenv("TMPDIR", t.TempDir()+"/missing") },
+		"files full": func(t *testing.T) {
+			others := bodyFiles.Part()
+			others.Grow(1 << 30)
+			t.Cleanup(others.Release)
+		},
+	}
+	for name, fill := range noRoom {
+		for _, option := range []string{"", "enforce off"} {
+			t.Run(name+"/"+option, func(t *testing.T) {
+				s, app := githubSite(t, "", option)
+				fill(t)
+				body := string(spooltest.Bytes(2 << 20))
+				got := do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusServiceUnavailable)
+				if got.Header.Get("Retry-After") == "" || !strings.HasPrefix(got.body, "no_room|no_room|") {
+					t.Errorf("got %q, %v", got.body, got.Header)
+				}
+				app.none(t)
+				do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
+				app.one(t)
+			})
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func served(t *testing.T, body []byte) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(body))) // its length is unknown
 	r.TransferEncoding = []string{"chunked"}
 	r.Header.Set("Expect", "100-continue")
-	s := New(room.New(1<<20), 1<<20, -1)
+	s := New(room.New(1<<20), room.New(1<<30), 1<<20, -1)
 	t.Cleanup(s.Release)
 	must.Do(t, s.Fill(r.Body, 1<<20, io.Discard))
 	s.Serve(r)
@@ -148,7 +148,7 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 func TestServedRest(t *testing.T) {
 	want := spooltest.Bytes(10 * smallChunk)
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
-	s := New(room.New(1<<20), 1<<20, -1)
+	s := New(room.New(1<<20), room.New(1<<30), 1<<20, -1)
 	defer s.Release()
 	if err := s.Fill(r.Body, 1000, io.Discard); !errors.Is(err, room.ErrTooLarge) {
 		t.Fatal(err)

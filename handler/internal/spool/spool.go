@@ -29,6 +29,9 @@ const (
 type Error struct{ err error }
 
 func (e *Error) Error() string {
+	if errors.Is(e.err, room.ErrFull) {
+		return "keeping a body in a temporary file: the files of all bodies together are as large as they may be; set max_body to what the provider sends, so that others can't fill them"
+	}
 	return fmt.Sprintf("keeping a body in a temporary file: %v; make sure that %s has free space, or set TMPDIR to a directory that has", e.err, os.TempDir())
 }
 
@@ -39,6 +42,7 @@ func (e *Error) Unwrap() error { return e.err }
 // bodies, it is moved to a temporary file, which is unlinked while it is open.
 type Spool struct {
 	memory    room.Part
+	disk      room.Part // of the file
 	threshold int64
 	declared  int64 // the Content-Length; -1 if there is none
 
@@ -54,10 +58,11 @@ type Spool struct {
 	closed   bool
 }
 
-// New returns an empty spool that takes up to threshold bytes of the room. The
-// declared length is -1 if it isn't known.
-func New(memory *room.Room, threshold, declared int64) *Spool {
-	return &Spool{memory: memory.Part(), threshold: threshold, declared: declared, head: heads.Get().(*[headSize]byte)}
+// New returns an empty spool that takes up to threshold bytes of the memory, and beyond
+// that as many of the disk as there is room for. The declared length is -1 if it isn't
+// known.
+func New(memory, disk *room.Room, threshold, declared int64) *Spool {
+	return &Spool{memory: memory.Part(), disk: disk.Part(), threshold: threshold, declared: declared, head: heads.Get().(*[headSize]byte)}
 }
 
 // Size returns how many bytes were read.
@@ -101,8 +106,12 @@ func (s *Spool) Fill(src io.Reader, limit int64, tee io.Writer) error {
 		if took > room.Patience(s.size) { // a read that never returns is left to the server's read_idle_timeout
 			return room.ErrSlow
 		}
-		if took > promptTime(s.size) && s.file == nil {
-			_ = s.spill(0) // if that fails, it stays in memory while there is room
+		if took > promptTime(s.size) && len(s.chunks) > 0 && s.file == nil {
+			// It stays in memory, while there is room, if no file can be made; but not
+			// if others have filled the files, or else they could fill the memory too.
+			if err := s.spill(0); errors.Is(err, room.ErrFull) {
+				return &Error{err}
+			}
 		}
 	}
 }
@@ -156,6 +165,9 @@ func (s *Spool) scratch() []byte {
 func (s *Spool) keep(p []byte) error {
 	switch {
 	case s.file != nil:
+		if !s.disk.Grow(int64(len(p))) {
+			return &Error{room.ErrFull}
+		}
 		if _, err := s.file.Write(p); err != nil {
 			return &Error{err}
 		}
@@ -171,6 +183,19 @@ func (s *Spool) keep(p []byte) error {
 // spill moves the body from memory to a file. On error, the body stays in memory. It
 // keeps a number of chunks as read buffers.
 func (s *Spool) spill(keep int) error {
+	if !s.disk.Grow(s.size) {
+		return room.ErrFull
+	}
+	if err := s.toFile(); err != nil {
+		s.disk.Release()
+		return err
+	}
+	s.drop(min(keep, len(s.chunks)))
+	return nil
+}
+
+// toFile copies the body from memory to a new file.
+func (s *Spool) toFile() error {
 	f, err := os.CreateTemp("", "caddy-webhook-")
 	if err != nil {
 		return err
@@ -188,7 +213,6 @@ func (s *Spool) spill(keep int) error {
 		off += int64(n)
 	}
 	s.file, s.name = f, name
-	s.drop(min(keep, len(s.chunks)))
 	return nil
 }
 
@@ -264,4 +288,5 @@ func (s *Spool) Release() {
 	if s.file != nil {
 		discard(s.file, s.name)
 	}
+	s.disk.Release()
 }

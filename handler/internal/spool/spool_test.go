@@ -38,7 +38,7 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 				inBubble(t, fmt.Sprintf("%d/%d/%s", size, declared, name), func(t *testing.T) {
 					want := spooltest.Bytes(size)
 					m := room.New(1 << 20)
-					s := New(m, threshold, declared)
+					s := New(m, room.New(1<<30), threshold, declared)
 					var tee bytes.Buffer
 					must.Do(t, s.Fill(source(bytes.NewReader(want)), int64(size), &tee))
 					if !bytes.Equal(tee.Bytes(), want) {
@@ -90,7 +90,7 @@ func TestSpoolLimit(t *testing.T) {
 			t.Run(fmt.Sprintf("%d+%d", limit, over), func(t *testing.T) {
 				src := &countingReader{r: bytes.NewReader(spooltest.Bytes(limit + over))}
 				var tee bytes.Buffer
-				s := New(room.New(1<<20), 8*smallChunk, -1)
+				s := New(room.New(1<<20), room.New(1<<30), 8*smallChunk, -1)
 				defer s.Release()
 				err := s.Fill(src, int64(limit), &tee)
 				if want := over > 0; errors.Is(err, room.ErrTooLarge) != want {
@@ -106,7 +106,7 @@ func TestSpoolLimit(t *testing.T) {
 		}
 	}
 	t.Run("largest limit", func(t *testing.T) {
-		s := New(room.New(1<<20), smallChunk, -1)
+		s := New(room.New(1<<20), room.New(1<<30), smallChunk, -1)
 		defer s.Release()
 		must.Do(t, s.Fill(bytes.NewReader(spooltest.Bytes(10)), 1<<63-1, io.Discard))
 	})
@@ -120,7 +120,7 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 	var spools []*Spool
 	for i := range 10 {
 		want := spooltest.Bytes(smallChunk/2 + i)
-		s := New(m, 1<<20, -1)
+		s := New(m, room.New(1<<30), 1<<20, -1)
 		must.Do(t, s.Fill(bytes.NewReader(want), 1<<20, io.Discard))
 		if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("spool %d: got %d bytes, %v", i, len(got), err)
@@ -141,14 +141,75 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 	}
 }
 
+// Once the files have used up the disk's room, a body that needs it is refused, whether
+// it has a file already or not, until another one is released.
+func TestSpoolFilesOfAllAreBounded(t *testing.T) {
+	spooltest.TempDir(t)
+	const size = 3 * smallChunk
+	for _, limit := range []int64{2*size + 1, 3*size - 1} {
+		disk := room.New(limit)
+		fill := func() (*Spool, error) {
+			s := New(room.New(1<<20), disk, smallChunk, -1)
+			t.Cleanup(s.Release)
+			return s, s.Fill(bytes.NewReader(spooltest.Bytes(size)), 1<<20, io.Discard)
+		}
+		first, err := fill()
+		must.Do(t, err)
+		_, err = fill()
+		must.Do(t, err)
+		third, err := fill()
+		var noRoom *Error
+		if !errors.As(err, &noRoom) || !errors.Is(err, room.ErrFull) {
+			t.Fatalf("got error %v", err)
+		}
+		if used := disk.Taken(); used > limit {
+			t.Errorf("got %d bytes taken", used)
+		}
+		third.Release()
+		if used := disk.Taken(); used != 2*size {
+			t.Errorf("got %d bytes taken, want %d", used, 2*size)
+		}
+		first.Release()
+		_, err = fill()
+		must.Do(t, err)
+	}
+}
+
+// While the files have no room, a body that arrives slowly is refused, unless it needs
+// neither a file nor any of the memory of all bodies.
+func TestSpoolSlowBodiesWithoutRoomForFiles(t *testing.T) {
+	spooltest.TempDir(t)
+	for size, refused := range map[int]bool{headSize / 2: false, headSize: true} {
+		inBubble(t, fmt.Sprint(size), func(t *testing.T) {
+			m, disk := room.New(1<<20), room.New(1<<20)
+			others := disk.Part()
+			others.Grow(1 << 20)
+			s := New(m, disk, 1<<20, -1)
+			defer s.Release()
+			src := bytes.NewReader(spooltest.Bytes(size))
+			err := s.Fill(readerFunc(func(p []byte) (int, error) {
+				time.Sleep(2 * promptGrace)
+				return src.Read(p[:min(len(p), headSize/4)])
+			}), 1<<20, io.Discard)
+			if errors.Is(err, room.ErrFull) != refused || !refused && err != nil {
+				t.Errorf("got error %v, want it refused: %t", err, refused)
+			}
+		})
+	}
+}
+
 func TestSpoolWithoutRoomOnDisk(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
-	s := New(room.New(0), 0, -1)
+	disk := room.New(1 << 30)
+	s := New(room.New(0), disk, 0, -1)
 	defer s.Release()
 	err := s.Fill(bytes.NewReader(spooltest.Bytes(headSize+1)), 1<<20, io.Discard)
 	var noRoom *Error
 	if !errors.As(err, &noRoom) || !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got error %v", err)
+	}
+	if used := disk.Taken(); used != 0 {
+		t.Errorf("got %d bytes taken without a file", used)
 	}
 }
 
@@ -169,7 +230,7 @@ func TestSpoolSlowBody(t *testing.T) {
 		spooltest.TempDir(t)
 		inBubble(t, tt.name, func(t *testing.T) {
 			body := bytes.NewReader(spooltest.Bytes(tt.size))
-			s := New(room.New(1<<20), 1<<20, -1)
+			s := New(room.New(1<<20), room.New(1<<30), 1<<20, -1)
 			defer s.Release()
 			err := s.Fill(readerFunc(func(p []byte) (int, error) {
 				n, err := body.Read(p[:min(len(p), tt.second)])
@@ -182,7 +243,7 @@ func TestSpoolSlowBody(t *testing.T) {
 		})
 	}
 	t.Run("a read that the server timed out", func(t *testing.T) {
-		s := New(room.New(1<<20), 1<<20, -1)
+		s := New(room.New(1<<20), room.New(1<<30), 1<<20, -1)
 		defer s.Release()
 		err := s.Fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard)
 		if !errors.Is(err, room.ErrSlow) {
@@ -203,7 +264,7 @@ func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 		inBubble(t, name, func(t *testing.T) {
 			want := spooltest.Bytes(5 * smallChunk)
 			m := room.New(1 << 20)
-			s := New(m, 1<<20, -1)
+			s := New(m, room.New(1<<30), 1<<20, -1)
 			defer s.Release()
 			src := bytes.NewReader(want)
 			err := s.Fill(readerFunc(func(p []byte) (int, error) {
