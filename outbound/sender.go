@@ -22,6 +22,7 @@ import (
 type sender struct {
 	options   egress.Options // of the transport
 	transport *http.Transport
+	conns     connections // of the transport
 	bodyLimit int64       // bytes kept of a response body
 	retired   atomic.Bool // newer settings have replaced it
 }
@@ -38,11 +39,14 @@ func newSender(s Settings) *sender {
 		Policy: s.Policy, Own: s.Own, Proxy: s.Proxy, TLS: s.TLS,
 		MaxIdlePerHost: s.Concurrency, // any number of subscriptions may share a host
 	}
-	return &sender{
+	c := &sender{
 		options:   options,
 		transport: egress.NewTransport(options),
 		bodyLimit: max(s.ResponseBody, 0),
 	}
+	c.conns.most = int64(s.Concurrency) + maxSpare
+	c.transport.DialContext = c.conns.counted(c.transport.DialContext)
+	return c
 }
 
 // same reports whether two senders have the same settings. Two pools of root
@@ -166,9 +170,9 @@ type endpoint struct {
 func (s *sender) exchange(ctx context.Context, method string, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
 	var p progress
 	ctx = p.follow(ctx)
-	resp, err := s.transport.RoundTrip(request(ctx, method, to, h, payload))
+	resp, err := s.transport.RoundTrip(s.request(ctx, method, to, h, payload))
 	if err != nil && unprocessed(err) {
-		resp, err = s.transport.RoundTrip(request(ctx, method, to, h, payload))
+		resp, err = s.transport.RoundTrip(s.request(ctx, method, to, h, payload))
 	}
 	if err != nil {
 		to.unanswered.Store(true)
@@ -195,13 +199,13 @@ func unprocessed(err error) bool {
 // URL again. It leaves GetBody nil, since with it the transport would repeat a POST
 // that the receiver may have seen. The first request after one that got no response
 // closes its connection when done: an HTTP/2 connection may be stuck, and would be
-// used for all that follow.
-func request(ctx context.Context, method string, to *endpoint, h http.Header, payload []byte) *http.Request {
+// used for all that follow. So do all requests while too many connections are open.
+func (s *sender) request(ctx context.Context, method string, to *endpoint, h http.Header, payload []byte) *http.Request {
 	r := &http.Request{
 		Method: method, URL: to.url, Host: to.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, ContentLength: int64(len(payload)), Body: http.NoBody,
-		Close: to.unanswered.Swap(false),
+		Close: to.unanswered.Swap(false) || s.conns.tooMany(),
 	}
 	if len(payload) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(payload))

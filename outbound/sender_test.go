@@ -134,6 +134,38 @@ func TestStuckConnection(t *testing.T) {
 	}
 }
 
+// While too many connections are open, none is kept by a receiver that answers but takes
+// no more requests on it.
+func TestTooManyConnections(t *testing.T) {
+	certified := httptest.NewTLSServer(http.NotFoundHandler())
+	defer certified.Close()
+	r := unwilling(t, certified.TLS.Certificates, servesOne)
+	s := newSender(Settings{
+		Policy: must.Get(egress.NewPolicy([]string{"127.0.0.1"}, nil))(t),
+		TLS:    certified.Client().Transport.(*http.Transport).TLSClientConfig,
+	})
+	defer s.transport.CloseIdleConnections()
+	to := &endpoint{url: &url.URL{Scheme: "https", Host: r.addr}}
+	const before = 3
+	for range before {
+		resp := must.Get(s.exchange(t.Context(), http.MethodPost, to, http.Header{}, []byte("{}")))(t)
+		resp.Body.Close()
+	}
+	if n := s.conns.open.Load(); n != before {
+		t.Fatalf("got %d connections, want %d: the receiver takes one request on each", n, before)
+	}
+	s.conns.most = before - 1
+	for range 3 {
+		resp := must.Get(s.exchange(t.Context(), http.MethodPost, to, http.Header{}, []byte("{}")))(t)
+		resp.Body.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); s.conns.open.Load() != before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d connections, want the %d of before", s.conns.open.Load(), before)
+		}
+	}
+}
+
 // Headers that are too large have another error than an answer that isn't HTTP, in HTTP/1.1
 // and HTTP/2.
 func TestHeadersThatAreTooLarge(t *testing.T) {
@@ -212,6 +244,7 @@ const (
 	goesOnce    = "closes the first connection"
 	fails       = "has an error of its own"
 	goesAngry   = "closes the connection because of all the requests"
+	servesOne   = "answers, but takes only one on each connection"
 	hasMuch     = "answers with more headers than are read"
 	hasNoStatus = "answers with a status that is none"
 	hasBadFrame = "answers on a stream that is none"
@@ -280,6 +313,9 @@ func (r *receiverHTTP2) serve(conn net.Conn) {
 			case r.how == goesAngry:
 				_ = framer.WriteGoAway(f.StreamID, http2.ErrCodeEnhanceYourCalm, nil)
 				return
+			case r.how == servesOne:
+				_ = framer.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: answer("200", 0), EndHeaders: true, EndStream: true})
 			case r.how == hasMuch:
 				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: answer("200", 100), EndHeaders: true, EndStream: true})
 			case r.how == hasNoStatus:
