@@ -104,6 +104,8 @@ func (p *plan) checkPlaceholder(s *segment) error {
 		return errors.New("{id} has no place to come from; set id, such as header X-Acme-Delivery")
 	case kind == segEventType && p.eventType.in == "":
 		return errors.New("{event_type} has no place to come from; set event_type, such as header X-Acme-Event")
+	case p.each != nil && (kind == segID && p.id.in == "json" || kind == segEventType && p.eventType.in == "json"):
+		return errors.New("id and event_type are those of the whole body, not of an element; name the element's value by its path, such as {json.id}")
 	case kind == segListItem && noTags:
 		return errors.New("{field.…} is an item of the signature's list; set the signature's separator and tags")
 	case kind == segFunc && s.function.item != nil && noTags:

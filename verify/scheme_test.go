@@ -149,6 +149,14 @@ func TestValidate(t *testing.T) {
 		"signs its own field": {func(s *verify.Scheme) {
 			s.Signature.In, s.Content, s.UnboundBody = "json", "{json.X-Sig}", true
 		}, []string{"content", "itself"}},
+		"id of an element": {func(s *verify.Scheme) {
+			s.Signature = verify.Signature{In: "json", Each: "items", Name: "sig"}
+			s.ID, s.Content, s.UnboundBody = verify.Field{In: "json", Name: "id"}, "{id}:{json.a}", true
+		}, []string{"content", "{json.id}"}},
+		"event type of an element": {func(s *verify.Scheme) {
+			s.Signature = verify.Signature{In: "json", Each: "items", Name: "sig"}
+			s.EventType, s.Content, s.UnboundBody = verify.Field{In: "json", Name: "type"}, "{event_type}:{json.a}", true
+		}, []string{"content", "whole body"}},
 		"content of no tag": {func(s *verify.Scheme) {
 			s.Signature.Separator, s.Signature.Tags, s.Signature.TagContents = ",", []string{"v1"}, map[string]string{"v0": "{body}"}
 		}, []string{"signature.tag_contents", `"v0"`}},
