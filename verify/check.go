@@ -74,6 +74,7 @@ type check struct {
 	urlDigest     string // the body's hash in the URL, in hexadecimal
 	hasURLDigest  bool
 	bodyForbidden bool        // the signature would not cover a body
+	signsForm     bool        // the content is the plan's formContent
 	extended      bool        // the body could be a length extension of a plain hash
 	headReason    Reason      // refuses the request, unless its body is a handshake
 	bodyHashes    []hash.Hash // one for each of the plan's
@@ -147,6 +148,9 @@ func (c *check) startHashing() Reason {
 	}
 	for i := range c.candidates {
 		cand := &c.candidates[i]
+		if c.signsForm {
+			cand.content = c.v.plan.formContent
+		}
 		if reason := c.checkURL(cand); reason != "" {
 			return reason
 		}

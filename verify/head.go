@@ -162,9 +162,7 @@ func (c *check) checkContentType() Reason {
 	}
 	switch {
 	case p.formContent != nil && media == typeForm:
-		for i := range c.candidates {
-			c.candidates[i].content = p.formContent
-		}
+		c.signsForm = true
 	case p.scheme.BodyDigest != "":
 		c.bodyForbidden = true
 		if c.in.size > 0 {

@@ -333,6 +333,15 @@ func parameterTrials() []trial {
 			body:   "Bb=x%26y&A=z+%C3%84",
 		},
 		{
+			name: "form field, with the signature in the form",
+			scheme: base(func(s *verify.Scheme) {
+				s.Signature.In, s.Signature.Name = "form", "sig"
+				s.Content, s.FormContent = "{form.other}", "{form.payload}"
+			}),
+			header: header("Content-Type", form),
+			body:   "payload=x&sig=" + hexOf("secret", "x"),
+		},
+		{
 			name: "another content for forms",
 			scheme: base(func(s *verify.Scheme) {
 				s.FormContent = "{form.payload}"
