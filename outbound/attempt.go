@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -20,7 +21,11 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	a.Class, a.Error = o.class, o.message
 	span.end(a)
 	if o.aborted {
-		l.abort(h)
+		if o.detail != "" {
+			c.client.transport.CloseIdleConnections() // these may be what has used everything up
+			e.logOutage("an attempt could not be made, and doesn't count: "+o.message, errors.New(o.detail))
+		}
+		l.abort(h, &o)
 		return
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Attempt: a}

@@ -30,7 +30,7 @@ type Engine struct {
 	deadLog     deadLetterLog
 	heldSize    atomic.Int64   // bytes that the deliveries in all lanes take
 	attemptLog  rate.Sometimes // limits what is logged of attempts that got no connection
-	outageLogs  sync.Map       // limits what is logged of a store that fails: by operation, *rate.Sometimes
+	outageLogs  sync.Map       // limits what is logged of operations that fail: by operation, *rate.Sometimes
 
 	applying  sync.Mutex // held by Apply
 	catalogue catalogue
@@ -226,8 +226,8 @@ const storeRetryDelay = time.Second
 // entryInterval is the time between two log entries about the same trouble.
 const entryInterval = 10 * time.Second
 
-// logOutage logs that the store has failed an operation that is tried again, and reports
-// whether it did. what says which, in one of a few fixed texts: each has a limit of its
+// logOutage logs that an operation has failed, which is tried again, and reports whether
+// it did. what says which, in one of a few fixed texts: each has a limit of its
 // own, so that none hides another.
 func (e *Engine) logOutage(what string, err error) (logged bool) {
 	limit, _ := e.outageLogs.LoadOrStore(what, &rate.Sometimes{Interval: entryInterval})

@@ -211,11 +211,16 @@ func (l *lane) runnable() (wants bool, as tier) {
 // in the same order.
 func (l *lane) flush() {
 	l.mu.Lock()
-	l.backlog = true
-	l.flushSeq++
-	hs := l.startRelease(l.queue.popAll()...)
+	hs := l.startRelease(l.takeAll()...)
 	l.mu.Unlock()
 	l.release(hs)
+}
+
+// takeAll empties the queue for a release. The caller holds mu.
+func (l *lane) takeAll() []*store.Held {
+	l.backlog = true
+	l.flushSeq++
+	return l.queue.popAll()
 }
 
 // startRelease begins what release completes. In between, an ordered lane claims

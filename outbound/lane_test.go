@@ -747,7 +747,7 @@ func TestAttemptIsBrokenOff(t *testing.T) {
 	h := l.storeEvents(t, l.at(0), true)[0]
 	l.e.heldSize.Add(int64(weight(h.Event)))
 	l.queue.push(h)
-	l.abort(l.take())
+	l.abort(l.take(), &outcome{aborted: true})
 	l.e.services.Wait()
 	if held := l.e.heldSize.Load(); len(l.unsettled) != 0 || l.running != 0 || held != 0 {
 		t.Errorf("got %d not settled, %d running and held size %d, want 0", len(l.unsettled), l.running, held)

@@ -48,11 +48,11 @@ type outcome struct {
 	class      string        // "" for success
 	message    string        // for the subscription's owner: reveals no address
 	detail     string        // for the operator's log only; may name addresses
-	retryAfter time.Duration // the pause that the receiver asked for
+	retryAfter time.Duration // the pause that the receiver asked for, or shortagePause
 	final      bool          // a retry can't help
 	eventFault bool          // caused by the event; says nothing about the receiver
 	overloaded bool          // the receiver asks to be slowed down
-	aborted    bool          // by the engine: it doesn't count as an attempt
+	aborted    bool          // by the engine or a shortage: it doesn't count as an attempt
 
 	due   time.Time // when the attempt was due, if it was made ahead of schedule
 	round int       // the breaker's aheadRound when it began
@@ -143,6 +143,8 @@ func failure(err error) outcome {
 		return outcome{class: ClassEgressDenied, message: denied.Error(), detail: denied.Detail(), final: true}
 	case errors.Is(err, context.Canceled):
 		return outcome{aborted: true}
+	case shortage(err) != "":
+		return outcome{aborted: true, class: ClassConnect, message: shortage(err), detail: err.Error(), retryAfter: shortagePause}
 	case errors.As(err, &connect) && connect.Stage == egress.StageProxy:
 		o := outcome{class: ClassConnect, message: "the egress proxy made no connection", detail: connect.Err.Error()}
 		if connect.Timeout() {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -187,6 +188,34 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	}
 	if o := failure(context.Canceled); !o.aborted || o.ok() {
 		t.Errorf("broken off: got %+v, want aborted", o)
+	}
+}
+
+// What the server lacks for an attempt isn't a failure of the receiver, nor is it if that is
+// so of a connection to the egress proxy. An address of IPv6 may be one that the server can
+// never reach.
+func TestShortages(t *testing.T) {
+	to := func(ip string) *net.TCPAddr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 443} }
+	for name, c := range map[string]struct {
+		errno   syscall.Errno
+		address *net.TCPAddr
+		lacks   bool
+	}{
+		"files":             {syscall.EMFILE, to("192.0.2.1"), true},
+		"files, all":        {syscall.ENFILE, to("192.0.2.1"), true},
+		"buffers":           {syscall.ENOBUFS, to("192.0.2.1"), true},
+		"memory":            {syscall.ENOMEM, to("2001:db8::1"), true},
+		"ports":             {syscall.EADDRNOTAVAIL, to("192.0.2.1"), true},
+		"an address":        {syscall.EADDRNOTAVAIL, to("2001:db8::1"), false},
+		"of the receiver's": {syscall.ECONNREFUSED, to("192.0.2.1"), false},
+	} {
+		for _, stage := range []string{egress.StageConnect, egress.StageProxy} {
+			err := &net.OpError{Op: "dial", Net: "tcp", Addr: c.address, Err: os.NewSyscallError("connect", c.errno)}
+			o := failure(&egress.ConnectError{Stage: stage, Host: "x", Err: err})
+			if o.class != ClassConnect || o.aborted != c.lacks || c.lacks && o.retryAfter != shortagePause {
+				t.Errorf("%s, %s: got %+v, want aborted %v", name, stage, o, c.lacks)
+			}
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 	HealthOK       = "ok"
 	HealthFailing  = "failing"  // the last attempt failed
 	HealthDown     = "down"     // so many attempts in a row failed that only one is made at a time
-	HealthPaused   = "paused"   // the receiver asked for a pause or a lower rate, or the rate limit is reached
+	HealthPaused   = "paused"   // the receiver asked for a pause or a lower rate, the rate limit is reached, or the server has a shortage
 	HealthInactive = "inactive" // it was deactivated: deliveries are held
 )
 

@@ -24,16 +24,27 @@ func (l *lane) removeUnsettled(h *store.Held) *unsettledAttempt {
 	return u
 }
 
-// abort ends an attempt that doesn't count, and releases the delivery to the store.
-func (l *lane) abort(h *store.Held) {
-	l.removeUnsettled(h)
-	l.e.background(func(context.Context) { // in the background, so that Drain doesn't wait for the store
-		l.mu.Lock()
-		hs := l.startRelease(h)
-		l.mu.Unlock()
-		l.release(hs)
-	})
-	l.attemptDone(0, 0) // release accounts for the size
+// abort ends an attempt that doesn't count, and releases the delivery to the store. After a
+// shortage, the lane pauses before it is attempted again.
+func (l *lane) abort(h *store.Held, o *outcome) {
+	u := l.removeUnsettled(h)
+	until := l.e.now().Add(o.retryAfter)
+	l.mu.Lock()
+	if o.detail != "" {
+		l.noteFailure(o)
+	}
+	l.notBefore = later(l.notBefore, until)
+	if !u.due.IsZero() {
+		l.breaker.rewindAhead(until)
+	}
+	hs := []*store.Held{h}
+	if l.ordered() {
+		hs = append(hs, l.takeAll()...) // nothing may overtake it
+	}
+	hs = l.startRelease(hs...)
+	l.mu.Unlock()
+	l.e.background(func(context.Context) { l.release(hs) }) // so that Drain doesn't wait for the store
+	l.attemptDone(0, 0)                                     // release accounts for the size
 }
 
 // beginRequeue makes an attempt that is under way be followed by another one, since

@@ -140,7 +140,8 @@ subscription since Caddy started, those in trouble first:
 	ok        the last attempt succeeded, or there was none
 	failing   the last attempt failed
 	down      so many attempts failed that only one at a time is made
-	paused    the receiver asked for a pause, or the rate limit is reached
+	paused    the receiver asked for a pause, the rate limit is reached, or the
+	          server has too many open files
 	inactive  the subscription is deactivated: its deliveries are held until
 	          "caddy webhooks subscriptions activate"
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -94,7 +95,7 @@ func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	defer cancel()
 	addrs, err := d.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(missingFile(), err)
 	}
 	if len(addrs) == 0 {
 		return nil, &net.DNSError{Err: "no addresses", Name: host, IsNotFound: true}
@@ -103,6 +104,17 @@ func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 		addrs[i] = a.Unmap()
 	}
 	return addrs, nil
+}
+
+// missingFile returns an error if no file descriptors are left. Resolvers may then say that
+// a name is unknown, and don't wrap the cause.
+func missingFile() error {
+	r, w, err := os.Pipe()
+	if err == nil {
+		r.Close()
+		w.Close()
+	}
+	return err
 }
 
 // check checks one address of host, with its port.
