@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Variable is the environment variable with the URL of a Postgres server on which
@@ -31,10 +34,28 @@ func Database(t testing.TB) string {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("webhooks_test_%d_%d", os.Getpid(), databases.Add(1))
-	Execute(t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() { Execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	administer(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { administer(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	u.Path = "/" + name
 	return u.String()
+}
+
+// administrator is a connection that stays open, since connecting twice would take as
+// long as creating a database and dropping it.
+var administrator struct {
+	sync.Mutex
+	*pgx.Conn
+}
+
+// administer runs a statement about a database.
+func administer(t testing.TB, server, sql string) {
+	t.Helper()
+	administrator.Lock()
+	defer administrator.Unlock()
+	if administrator.Conn == nil {
+		administrator.Conn = must.Get(pgx.Connect(context.Background(), server))(t)
+	}
+	must.Get(administrator.Exec(context.Background(), sql))(t)
 }
 
 // Execute runs statements on a connection of its own.
