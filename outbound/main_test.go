@@ -26,7 +26,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
 
 // waitLimit bounds how long a test waits for something that must happen. It only
 // keeps a broken test from hanging and says nothing about speed.
@@ -276,7 +276,7 @@ const storeVariable = "WEBHOOKS_TEST_STORE"
 func defaultStore(t *testing.T) (openStore storeOpener, path string) {
 	t.Helper()
 	if os.Getenv(storeVariable) == "postgres" {
-		return postgresStore(pgtest.Database(t), 0), ""
+		return postgresStore(pgtest.Tables(t), 0), ""
 	}
 	path = filepath.Join(t.TempDir(), "webhooks.db")
 	return func(log *slog.Logger) (store.Store, error) {

@@ -8,13 +8,14 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
 func TestMain(m *testing.M) {
 	if dsn := os.Getenv(childVariable); dsn != "" {
 		hold(dsn)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pgtest.M{M: m})
 }
 
 func open(t testing.TB, config postgres.Config) *postgres.Store {

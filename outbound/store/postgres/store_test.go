@@ -14,7 +14,7 @@ import (
 
 func TestStore(t *testing.T) {
 	storetest.Exercise(t, func(t testing.TB) storetest.Open {
-		dsn := pgtest.Database(t)
+		dsn := pgtest.Tables(t)
 		return func(t testing.TB, _ func() time.Time) store.Store {
 			return open(t, postgres.Config{DSN: dsn})
 		}

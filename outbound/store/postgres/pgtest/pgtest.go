@@ -25,19 +25,64 @@ var databases atomic.Int64
 // returns its URL.
 func Database(t testing.TB) string {
 	t.Helper()
+	dsn, name := create(t)
+	t.Cleanup(func() { must.Do(t, administer("DROP DATABASE "+name+" WITH (FORCE)")) })
+	return dsn
+}
+
+// idle are the databases of Tables that no test uses, each with a connection to it.
+var idle = make(chan *pgx.Conn, 100)
+
+// Tables is Database for a test that only uses a store, and leaves nothing but rows. The
+// tables may be there already, without rows, from a test before: creating the database and
+// the tables takes longer than most tests. M drops it.
+func Tables(t testing.TB) string {
+	t.Helper()
+	var conn *pgx.Conn
+	select {
+	case conn = <-idle:
+		must.Get(conn.Exec(context.Background(), empty))(t)
+	default:
+		dsn, _ := create(t)
+		conn = must.Get(pgx.Connect(context.Background(), dsn))(t)
+	}
+	t.Cleanup(func() { idle <- conn })
+	return conn.Config().ConnString()
+}
+
+const empty = `DO $$ DECLARE name text; BEGIN
+	FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'webhooks' AND tablename NOT IN ('format', 'revision') LOOP
+		EXECUTE 'DELETE FROM webhooks.' || name;
+	END LOOP;
+END $$`
+
+// M runs the tests of a package that uses Tables.
+type M struct{ *testing.M }
+
+// Run runs them, and then drops their databases.
+func (m M) Run() int {
+	code := m.M.Run()
+	for close(idle); len(idle) > 0; {
+		if err := administer("DROP DATABASE " + (<-idle).Config().Database + " WITH (FORCE)"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// create creates a database with a name of its own.
+func create(t testing.TB) (dsn, name string) {
+	t.Helper()
 	server := os.Getenv(Variable)
 	if server == "" {
 		t.Skip("needs Postgres: set " + Variable + " to the URL of a server on which it may make databases")
 	}
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := fmt.Sprintf("webhooks_test_%d_%d", os.Getpid(), databases.Add(1))
-	administer(t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() { administer(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	u := must.Get(url.Parse(server))(t)
+	name = fmt.Sprintf("webhooks_test_%d_%d", os.Getpid(), databases.Add(1))
+	must.Do(t, administer("CREATE DATABASE "+name))
 	u.Path = "/" + name
-	return u.String()
+	return u.String(), name
 }
 
 // administrator is a connection that stays open, since connecting twice would take as
@@ -48,14 +93,16 @@ var administrator struct {
 }
 
 // administer runs a statement about a database.
-func administer(t testing.TB, server, sql string) {
-	t.Helper()
+func administer(sql string) (err error) {
 	administrator.Lock()
 	defer administrator.Unlock()
 	if administrator.Conn == nil {
-		administrator.Conn = must.Get(pgx.Connect(context.Background(), server))(t)
+		if administrator.Conn, err = pgx.Connect(context.Background(), os.Getenv(Variable)); err != nil {
+			return err
+		}
 	}
-	must.Get(administrator.Exec(context.Background(), sql))(t)
+	_, err = administrator.Exec(context.Background(), sql)
+	return err
 }
 
 // Execute runs statements on a connection of its own.
