@@ -155,23 +155,33 @@ func (c *call) noBody() error { return c.optionalObject(nil, nil) }
 // mergeStrings merges an object whose values are strings or null into a map, as in
 // RFC 7396: null removes all values, and a null value removes that one.
 func mergeStrings(field string, value []byte, example string, to *map[string]string) error {
-	var sent map[string]*string
-	if json.Unmarshal(value, &sent) != nil {
-		return invalidField(field, "must be an object of strings, as in %s", example)
-	}
-	if sent == nil {
+	if isNull(value) {
 		*to = nil
 		return nil
 	}
+	mustBe := invalidField(field, "must be an object of strings, as in %s", example)
+	if value[0] != '{' {
+		return mustBe
+	}
 	merged := map[string]string{} // a new one, since others may be reading the old one
 	maps.Copy(merged, *to)
-	for name, value := range sent {
-		if value == nil {
-			delete(merged, name)
-		} else {
-			merged[name] = *value
+	sent := map[string]bool{}
+	s := scanner{data: value}
+	err := s.members(func(name, value []byte) error {
+		key := unescape(name)
+		switch {
+		case sent[key]:
+			return refuse(codeRepeatedField, "%s has %s twice: keep one", field, quote(key)).at(field)
+		case isNull(value):
+			delete(merged, key)
+		case value[0] != '"':
+			return mustBe
+		default:
+			merged[key] = unescape(value[1 : len(value)-1])
 		}
-	}
+		sent[key] = true
+		return nil
+	})
 	*to = merged
-	return nil
+	return err
 }

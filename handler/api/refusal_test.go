@@ -111,6 +111,7 @@ func TestRefusals(t *testing.T) {
 		{"retry with null", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"retry":[null]}`}, 422, "invalid_field", "retry", "a delay must be over 0", "", ""},
 		{"a long delay", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"retry":["8d"]}`}, 422, "invalid_field", "retry", "at most 168h, not 192h", "", ""},
 		{"metadata a list", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":["a"]}`}, 422, "invalid_field", "metadata", `{"customer": "42"}`, "", ""},
+		{"metadata twice", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{"a":"1","\u0061":"2"}}`}, 422, "repeated_field", "metadata", `"a" twice`, "", ""},
 		{"metadata without a name", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{"":"a"}}`}, 422, "invalid_field", "metadata", "without a name", "", ""},
 		{"much metadata", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{"a":"` + strings.Repeat("x", 4096) + `"}}`}, 422, "invalid_field", "metadata", "4 KiB", "", ""},
 		{"many entries of metadata", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{` + manyHeaders(51) + `}}`}, 422, "invalid_field", "metadata", "50 entries at most", "", ""},
