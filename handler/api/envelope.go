@@ -29,12 +29,7 @@ func readEventField(n *outbound.NewEvent, field string, value []byte) error {
 	case "tenant":
 		return readNonEmpty(field, value, &n.Tenant)
 	case "headers":
-		if isNull(value) {
-			return nil
-		}
-		sent, err := readHeaders(field, value)
-		n.Headers = mergeHeaders(nil, sent)
-		return err
+		return mergeHeaders(value, &n.Headers)
 	default:
 		n.Payload = value
 		return nil

@@ -55,7 +55,7 @@ func mergeOAuth2(field string, value []byte, to *outbound.OAuth2) error {
 		case "scopes":
 			return readStrings(field, value, &to.Scopes)
 		}
-		return mergeStrings(field, value, `{"audience": "crm"}`, &to.Params)
+		return mergeStrings(field, value, `{"audience": "crm"}`, sameText, &to.Params)
 	})
 	if to.TokenURL != before && !secretSent {
 		to.ClientSecret = ""

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -152,36 +151,64 @@ func (c *call) optionalObject(known []string, visit func(field string, value []b
 // noBody refuses a body other than an empty object.
 func (c *call) noBody() error { return c.optionalObject(nil, nil) }
 
+// entry is an entry of an object of strings, or the removal of one.
+type entry struct {
+	name, value string
+	remove      bool
+}
+
+// maxEntries bounds the entries that are sent, each of which is compared with the others.
+// Whatever may be there can all be removed, and as much set.
+const maxEntries = 200
+
 // mergeStrings merges an object whose values are strings or null into a map, as in
-// RFC 7396: null removes all values, and a null value removes that one.
-func mergeStrings(field string, value []byte, example string, to *map[string]string) error {
+// RFC 7396: null removes all values, and a null value removes that one. Same says which
+// names are the same.
+func mergeStrings(field string, value []byte, example string, same func(a, b string) bool, to *map[string]string) error {
 	if isNull(value) {
 		*to = nil
 		return nil
 	}
-	mustBe := invalidField(field, "must be an object of strings, as in %s", example)
 	if value[0] != '{' {
-		return mustBe
+		return invalidField(field, "must be an object of strings, as in %s", example)
 	}
-	merged := map[string]string{} // a new one, since others may be reading the old one
-	maps.Copy(merged, *to)
-	sent := map[string]bool{}
+	var sent []entry
 	s := scanner{data: value}
 	err := s.members(func(name, value []byte) error {
-		key := unescape(name)
+		e := entry{name: unescape(name), remove: isNull(value)}
+		// An entry may be removed and set in another spelling.
+		repeats := func(o entry) bool { return o.name == e.name || o.remove == e.remove && same(o.name, e.name) }
 		switch {
-		case sent[key]:
-			return refuse(codeRepeatedField, "%s has %s twice: keep one", field, quote(key)).at(field)
-		case isNull(value):
-			delete(merged, key)
-		case value[0] != '"':
-			return mustBe
-		default:
-			merged[key] = unescape(value[1 : len(value)-1])
+		case slices.ContainsFunc(sent, repeats):
+			return refuse(codeRepeatedField, "%s has %s twice: keep one", field, quote(e.name)).at(field)
+		case len(sent) == maxEntries:
+			return invalidField(field, "has too many entries: at most %d can be sent", maxEntries)
+		case value[0] != '"' && !e.remove:
+			return invalidField(field, "has a value for %s that is not a string: put it in double quotes", quote(e.name))
 		}
-		sent[key] = true
-		return nil
+		err := readString(field, value, &e.value)
+		sent = append(sent, e)
+		return err
 	})
+	merged := map[string]string{} // a new one, since others may be reading the old one
+	for name, value := range *to {
+		if !slices.ContainsFunc(sent, func(e entry) bool { return same(e.name, name) }) {
+			merged[name] = value
+		}
+	}
+	for _, e := range sent {
+		if !e.remove {
+			merged[e.name] = e.value
+		}
+	}
 	*to = merged
 	return err
+}
+
+// sameText is for names whose case matters.
+func sameText(a, b string) bool { return a == b }
+
+// mergeHeaders merges an object of headers.
+func mergeHeaders(value []byte, to *map[string]string) error {
+	return mergeStrings("headers", value, `{"X-Env": "production"}`, strings.EqualFold, to)
 }

@@ -64,7 +64,7 @@ func TestRefusals(t *testing.T) {
 		{"event's trace", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"TraceParent":"a"}}`}, 422, "invalid_field", "headers", "the delivery's own trace", "", ""},
 		{"event's content type", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"content-type":"text/plain"}}`}, 422, "invalid_field", "headers", "it comes with the event", "", ""},
 		{"event's many headers", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{` + manyHeaders(33) + `}}`}, 422, "invalid_field", "headers", "at most 32", "", ""},
-		{"event's endless headers", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{` + manyHeaders(10_000) + `}}`}, 422, "invalid_field", "headers", "too many: at most 32 are allowed", "", ""},
+		{"event's endless headers", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{` + manyHeaders(10_000) + `}}`}, 422, "invalid_field", "headers", "too many entries", "", ""},
 		{"no payload", call{method: "POST", path: "/events", body: `{"event_type":"a"}`}, 422, "missing_field", "payload", "any JSON value", "", ""},
 		{"unknown field", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"idempotency_key":"x"}`}, 422, "unknown_field", "idempotency_key", "use event_type, payload, event_id, tenant, headers", "", ""},
 		{"field twice", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_type":"b"}`}, 422, "repeated_field", "event_type", "keep one", "", ""},

@@ -111,15 +111,9 @@ func setField(spec *outbound.SubscriptionSpec, field string, value []byte) error
 	case "retry":
 		return readDurations(field, value, (*[]time.Duration)(&spec.Retry))
 	case "metadata":
-		return mergeStrings(field, value, `{"customer": "42"}`, &spec.Metadata)
+		return mergeStrings(field, value, `{"customer": "42"}`, sameText, &spec.Metadata)
 	}
-	if isNull(value) {
-		spec.Headers = nil
-		return nil
-	}
-	sent, err := readHeaders(field, value)
-	spec.Headers = mergeHeaders(spec.Headers, sent)
-	return err
+	return mergeHeaders(value, &spec.Headers)
 }
 
 // readSecret reads the only secret of a new subscription; null leaves it out.
