@@ -102,7 +102,7 @@ func (c *call) countList(path, many string, query url.Values) (n int, err error)
 
 // explainNone says why no row may have matched.
 func (b *bulk) explainNone(c *call) {
-	if unknown := c.unknownSubscription(); unknown != "" {
+	if unknown := c.unknown(); unknown != "" {
 		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
 	} else if b.hintNone != nil {
 		b.hintNone(c)

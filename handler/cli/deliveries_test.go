@@ -89,10 +89,12 @@ func TestDeliveriesByFilter(t *testing.T) {
 	}
 }
 
-// A mistyped id gets another hint than a subscription without deliveries.
+// A mistyped id gets another hint than a subscription without deliveries, and so does a
+// mistyped tenant.
 func TestFiltersThatSelectNothing(t *testing.T) {
 	s := start(t)
 	there, wrong := s.subscribe("a"), "sub_nobody"
+	s.subscribe("a", "--tenant", "acme")
 	for _, list := range [][]string{
 		{"deliveries", "list"}, {"dead-letters", "list"}, {"events", "list"},
 		{"dead-letters", "delete", "--all"}, {"dead-letters", "redeliver", "--all"}, {"dead-letters", "redeliver", "--all", "--dry-run"},
@@ -102,6 +104,12 @@ func TestFiltersThatSelectNothing(t *testing.T) {
 			r := s.run("", append(list, "--subscription-id", id)...).want(t, 0)
 			if strings.Contains(r.err, "There is no subscription "+id) != unknown {
 				t.Errorf("%v of %s: got stderr %q", list, id, r.err)
+			}
+		}
+		for tenant, unknown := range map[string]bool{"acme": false, "acm": true} {
+			r := s.run("", append(list, "--tenant", tenant)...).want(t, 0)
+			if strings.Contains(r.err, "No subscription has the tenant "+tenant) != unknown {
+				t.Errorf("%v of tenant %s: got stderr %q", list, tenant, r.err)
 			}
 		}
 	}

@@ -56,19 +56,29 @@ func (c *call) filters() (url.Values, error) {
 	return query, nil
 }
 
-// unknownSubscription returns a hint if the filter's subscription doesn't exist,
-// else "". A mistyped id looks like one without deliveries otherwise.
-func (c *call) unknownSubscription() string {
+// unknown returns a hint if the filter's subscription doesn't exist, or no subscription
+// has the filter's tenant, else "". With a mistyped one, it looks as if all were well.
+func (c *call) unknown() string {
 	id, _ := c.cmd.Flags().GetString("subscription-id")
+	tenant, _ := c.cmd.Flags().GetString("tenant")
 	client, err := c.client()
-	if id == "" || err != nil {
+	if err != nil {
 		return ""
 	}
-	err = client.do(c.cmd.Context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
-	if p, ok := errors.AsType[*problem](err); !ok || p.Status != http.StatusNotFound {
-		return ""
+	if id != "" {
+		err := client.do(c.cmd.Context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
+		if p, ok := errors.AsType[*problem](err); ok && p.Status == http.StatusNotFound {
+			return fmt.Sprintf(" There is no subscription %s (any more): %s lists the existing ones.", clean(id), c.line("subscriptions list"))
+		}
 	}
-	return fmt.Sprintf(" There is no subscription %s (any more): %s lists the existing ones.", clean(id), c.line("subscriptions list"))
+	if tenant != "" {
+		var p page
+		err := client.do(c.cmd.Context(), http.MethodGet, "/subscriptions", url.Values{"tenant": {tenant}, "limit": {"1"}}, nil, &p)
+		if err == nil && len(p.Data) == 0 {
+			return fmt.Sprintf(" No subscription has the tenant %s (any more): %s shows whose they are.", clean(tenant), c.line("subscriptions list"))
+		}
+	}
+	return ""
 }
 
 // listFlags select how much of a list to show.
@@ -185,7 +195,7 @@ func (p *tablePrinter) end(next string) error {
 	if p.rows == 0 {
 		text := "There are none."
 		if p.filtered {
-			text = "None match." + p.unknownSubscription()
+			text = "None match." + p.unknown()
 		}
 		_, err := fmt.Fprintln(p.err, text)
 		return err

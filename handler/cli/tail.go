@@ -48,7 +48,7 @@ func (c *call) tail() error {
 	if err != nil {
 		return err
 	}
-	if unknown := c.unknownSubscription(); unknown != "" {
+	if unknown := c.unknown(); unknown != "" {
 		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
 	}
 	if !c.json {
