@@ -226,14 +226,14 @@ var payloads = room.New(64 << 20)
 // it, such as reverse_proxy before an error route, it reads the copy that
 // webhook_verify keeps.
 func readPayload(r *http.Request, v *verdict, limit int64) ([]byte, room.Part, error) {
-	body, part, err := payloads.Read(r, limit)
+	body, part, err := payloads.Read(r, "", limit)
 	gone := errors.Is(err, room.ErrGone) || err == nil && len(body) == 0
 	if !gone || v == nil || v.body == nil {
 		return body, part, err
 	}
 	part.Release()
 	v.body.Serve(r)
-	return payloads.Read(r, limit)
+	return payloads.Read(r, "", limit)
 }
 
 // readError returns the handler error for a payload that couldn't be read.

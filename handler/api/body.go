@@ -56,7 +56,7 @@ func (c *call) mediaType(types ...string) (string, error) {
 // readBody reads the whole body, once for each call. One that is over the limit is
 // refused with tooLarge. The memory that it takes counts until the call is answered.
 func (c *call) readBody(limit int64, tooLarge func(limit int64) error) ([]byte, error) {
-	body, part, err := c.bodies.Read(c.r, limit)
+	body, part, err := c.bodies.Read(c.r, c.engine.tenant, limit)
 	c.body = part
 	switch {
 	case errors.Is(err, room.ErrTooLarge):

@@ -73,13 +73,8 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 	event := func(size int) string {
 		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}`
 	}
-	conn := must.Get(net.Dial("tcp", s.Listener.Addr().String()))(t)
-	defer conn.Close()
 	first := event(50 << 20)
-	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", prefix, publishToken, len(first))
-	if _, err := io.WriteString(conn, first[:len(first)-1]); err != nil { // all of it has been read, except for what is in the sockets' buffers
-		t.Fatal(err)
-	}
+	conn := s.begin(publishToken, first)
 	a := s.post("/events", event(40<<20))
 	a.refused(t, 503, "unavailable")
 	if a.Header.Get("Retry-After") != "1" {
@@ -93,4 +88,29 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 		t.Errorf("the first: got %s", resp.Status)
 	}
 	s.post("/events", event(40<<20)).want(t, 202)
+}
+
+// The bodies of one tenant leave room for those of others.
+func TestTenantsBodiesAreBounded(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 64 << 20 })
+	event := func(size int) string {
+		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}`
+	}
+	acme, globex := s.issue("acme", ""), s.issue("globex", "")
+	s.begin(acme, event(20<<20))
+	s.by(acme).post("/events", event(20<<20)).refused(t, 503, "unavailable")
+	a := s.do(call{method: "POST", path: "/events", body: event(20 << 20), header: lines, token: acme})
+	parse(t, a.body).has(t, "line", 1.).has(t, "status", 503.)
+	s.by(globex).post("/events", event(20<<20)).want(t, 202)
+}
+
+// begin sends a request to publish an event, all but the last byte. What of it the server
+// hasn't read is no more than fits into the sockets' buffers.
+func (s *server) begin(token, event string) net.Conn {
+	s.t.Helper()
+	conn := must.Get(net.Dial("tcp", s.Listener.Addr().String()))(s.t)
+	s.t.Cleanup(func() { conn.Close() })
+	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", prefix, token, len(event))
+	must.Get(io.WriteString(conn, event[:len(event)-1]))(s.t)
+	return conn
 }

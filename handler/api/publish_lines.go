@@ -28,11 +28,11 @@ const (
 // already are published together, so that a caller may wait for an answer before it
 // sends the next line.
 func (c *call) publishLines() error {
-	c.body = c.bodies.Part()
+	c.body = c.bodies.PartOf(c.engine.tenant)
 	if !c.body.Grow(lineBuffer) {
 		return noRoom()
 	}
-	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: c.eventLimit(), room: c.bodies.Part()}
+	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: c.eventLimit(), room: c.bodies.PartOf(c.engine.tenant)}
 	defer in.room.Release()
 	config := c.config.Context()
 	control := http.NewResponseController(c.w)

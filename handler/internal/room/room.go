@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -28,10 +29,13 @@ func EndConnection(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Room is the memory that all bodies may take together.
+// Room is the memory that all bodies may take together, and each tenant half of it.
 type Room struct {
 	limit int64
 	taken atomic.Int64
+
+	mu       sync.Mutex
+	byTenant map[string]int64 // how much of it each tenant has taken
 }
 
 // A body may take grace, plus a second for each rate bytes.
@@ -46,7 +50,7 @@ func Patience(size int64) time.Duration {
 }
 
 // New returns a room of limit bytes.
-func New(limit int64) *Room { return &Room{limit: limit} }
+func New(limit int64) *Room { return &Room{limit: limit, byTenant: map[string]int64{}} }
 
 // Taken returns how many bytes are taken now.
 func (r *Room) Taken() int64 { return r.taken.Load() }
@@ -54,31 +58,34 @@ func (r *Room) Taken() int64 { return r.taken.Load() }
 // Part is the memory that one body takes of a room. The zero value takes none, and
 // can only be released.
 type Part struct {
-	room *Room
-	size int64
+	room   *Room
+	tenant string // "" for none
+	size   int64
 }
 
 // Part returns a part that takes nothing yet.
-func (r *Room) Part() Part { return Part{room: r} }
+func (r *Room) Part() Part { return r.PartOf("") }
+
+// PartOf is Part for a body that a tenant sends.
+func (r *Room) PartOf(tenant string) Part { return Part{room: r, tenant: tenant} }
 
 // Release gives the memory back. It must be called when the body is no longer
 // needed.
 func (p *Part) Release() {
 	if p.room != nil {
-		p.room.taken.Add(-p.size)
+		p.resize(0)
 	}
-	p.size = 0
 }
 
 // Grow takes n more bytes, and reports whether there was room for them. If n is
 // negative, it gives bytes back.
 func (p *Part) Grow(n int64) bool { return p.resize(p.size + n) }
 
-// resize sets the part's size, unless the room would be too full. A part that is
-// alone in the room may have any size.
+// resize sets the part's size, unless the room would be too full, or its tenant take
+// too much of it. A part that is alone may have any size.
 func (p *Part) resize(size int64) bool {
 	more := size - p.size
-	if all := p.room.taken.Add(more); more > 0 && all > p.room.limit && all > size {
+	if all := p.room.taken.Add(more); more > 0 && all > p.room.limit && all > size || !p.resizeTenant(size) {
 		p.room.taken.Add(-more)
 		return false
 	}
@@ -86,14 +93,34 @@ func (p *Part) resize(size int64) bool {
 	return true
 }
 
+// resizeTenant is resize for what the part's tenant has taken.
+func (p *Part) resizeTenant(size int64) bool {
+	if p.tenant == "" {
+		return true
+	}
+	r := p.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.byTenant[p.tenant] + size - p.size
+	switch {
+	case size > p.size && all > r.limit/2 && all > size:
+		return false
+	case all == 0:
+		delete(r.byTenant, p.tenant)
+	default:
+		r.byTenant[p.tenant] = all
+	}
+	return true
+}
+
 // Read reads a request's body of at most limit bytes; if its Content-Length is
-// larger, it reads nothing. The caller must release the part. Errors are ErrTooLarge,
-// ErrFull, ErrSlow, ErrGone, or that of the body's reader.
-func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
+// larger, it reads nothing. The tenant is "" for none. The caller must release the
+// part. Errors are ErrTooLarge, ErrFull, ErrSlow, ErrGone, or that of the body's reader.
+func (r *Room) Read(from *http.Request, tenant string, limit int64) ([]byte, Part, error) {
 	if from.ContentLength > limit {
 		return nil, Part{}, ErrTooLarge
 	}
-	p := r.Part()
+	p := r.PartOf(tenant)
 	body, err := p.read(from.Body, from.ContentLength, limit)
 	if err != nil {
 		p.Release()

@@ -45,7 +45,7 @@ func TestRead(t *testing.T) {
 		"closed":                   {iotest.ErrReader(http.ErrBodyReadAfterClose), 3, "", ErrGone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			body, part, err := r.Read(request(tt.body, tt.declared), 600_000)
+			body, part, err := r.Read(request(tt.body, tt.declared), "", 600_000)
 			if string(body) != tt.want || !errors.Is(err, tt.err) {
 				t.Errorf("got %d bytes, %v", len(body), err)
 			}
@@ -64,16 +64,48 @@ func TestRead(t *testing.T) {
 // All bodies together have a limit, which a single one may exceed.
 func TestFull(t *testing.T) {
 	r := New(100)
-	body, first, err := r.Read(request(strings.NewReader(strings.Repeat("x", 5000)), 5000), 10_000)
+	body, first, err := r.Read(request(strings.NewReader(strings.Repeat("x", 5000)), 5000), "", 10_000)
 	if err != nil || len(body) != 5000 {
 		t.Fatal(err)
 	}
-	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); !errors.Is(err, ErrFull) {
+	if _, _, err := r.Read(request(strings.NewReader("x"), 1), "", 10_000); !errors.Is(err, ErrFull) {
 		t.Errorf("a second one: got %v", err)
 	}
 	first.Release()
-	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); err != nil {
+	if _, _, err := r.Read(request(strings.NewReader("x"), 1), "", 10_000); err != nil {
 		t.Errorf("after the first: got %v", err)
+	}
+}
+
+// The bodies of one tenant take half of the room together, which a single one may exceed.
+func TestTenantsHalf(t *testing.T) {
+	r := New(100)
+	first, second, other := r.PartOf("acme"), r.PartOf("acme"), r.PartOf("globex")
+	for _, tt := range []struct {
+		part *Part
+		n    int64
+		ok   bool
+	}{
+		{&first, 60, true},
+		{&first, -20, true},
+		{&second, 11, false},
+		{&second, 10, true},
+		{&other, 50, true},
+		{&first, 1, false},
+		{&other, -50, true},
+		{&first, 1, false},
+		{&second, -10, true},
+		{&first, 1, true},
+	} {
+		if ok := tt.part.Grow(tt.n); ok != tt.ok {
+			t.Errorf("%d more for %s: got %t", tt.n, tt.part.tenant, ok)
+		}
+	}
+	for _, p := range []*Part{&first, &second, &other} {
+		p.Release()
+	}
+	if r.Taken() != 0 || len(r.byTenant) > 0 {
+		t.Errorf("got %d bytes still taken, of %v", r.Taken(), r.byTenant)
 	}
 }
 
@@ -81,7 +113,7 @@ func TestFull(t *testing.T) {
 func TestShared(t *testing.T) {
 	r := New(10_000)
 	read := func(size int, declared int64) (Part, error) {
-		_, part, err := r.Read(request(strings.NewReader(strings.Repeat("x", size)), declared), 100_000)
+		_, part, err := r.Read(request(strings.NewReader(strings.Repeat("x", size)), declared), "", 100_000)
 		return part, err
 	}
 	first := must.Get(read(5000, 5000))(t)
@@ -124,7 +156,7 @@ func TestSlow(t *testing.T) {
 					}
 					_ = to.CloseWithError(tt.end)
 				}()
-				_, part, err := r.Read(request(from, -1), 100)
+				_, part, err := r.Read(request(from, -1), "", 100)
 				_ = from.Close()
 				if !errors.Is(err, tt.err) {
 					t.Errorf("got %v, want %v", err, tt.err)
