@@ -68,8 +68,15 @@ func (p *plan) canSign() error {
 			where = "URL"
 		}
 		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard-webhooks", where)
+	case p.timestamp.in == "query", p.signsFromQuery(segID, p.id), p.signsFromQuery(segEventType, p.eventType):
+		return errors.New("it signs a timestamp, an id or an event type in the URL, and only headers are added to a delivery; choose a scheme with headers, such as standard-webhooks")
 	}
 	return nil
+}
+
+// signsFromQuery reports whether a content has a placeholder whose value is in the query.
+func (p *plan) signsFromQuery(kind segmentKind, at place) bool {
+	return at.in == "query" && slices.ContainsFunc(p.contents(), func(t *template) bool { return t.has(kind, "") })
 }
 
 // CanSign returns an error that says why deliveries can't be signed by the scheme, or
@@ -156,7 +163,7 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 		return err
 	}
 	cand.items = s.items(in, cand)
-	if err := s.readBodyTimestamp(in, cand); err != nil {
+	if err := s.readBodyValues(in, cand); err != nil {
 		return err
 	}
 	macs, err := s.macs(in, cand)
@@ -251,17 +258,29 @@ func (s *Signer) items(in *input, cand *candidate) (items []pair) {
 	return items
 }
 
-// readBodyTimestamp reads the timestamp from the body, if the content includes it.
-func (s *Signer) readBodyTimestamp(in *input, cand *candidate) error {
+// readBodyValues reads the timestamp, the id and the event type that the content includes
+// from the body, if that is where receivers find them.
+func (s *Signer) readBodyValues(in *input, cand *candidate) error {
 	p := s.plan
-	if !p.timestamp.inBody() || !cand.content.has(segTimestamp, "") {
-		return nil
+	for _, v := range [...]struct {
+		at   place
+		kind segmentKind
+		what string
+		to   *string
+	}{
+		{p.timestamp, segTimestamp, "timestamp", &cand.timestamp},
+		{p.id, segID, "id", &in.id},
+		{p.eventType, segEventType, "event type", &in.eventType},
+	} {
+		if !v.at.inBody() || !cand.content.has(v.kind, "") {
+			continue
+		}
+		value, found, reason := in.value(v.at, nil)
+		if reason != "" || !found {
+			return fmt.Errorf("the body has no %s at %s, which is signed", v.what, v.at.name)
+		}
+		*v.to = value
 	}
-	value, found, reason := in.value(p.timestamp, nil)
-	if reason != "" || !found {
-		return fmt.Errorf("the body has no timestamp at %s, which is signed", p.timestamp.name)
-	}
-	cand.timestamp = value
 	return nil
 }
 

@@ -305,6 +305,37 @@ func TestSchemesThatCannotSign(t *testing.T) {
 	}
 }
 
+// Values that receivers find in the body are signed as they are there, and those that they
+// find in the URL can't be signed, since a delivery doesn't have them.
+func TestSignValuesElsewhere(t *testing.T) {
+	id := func(s *verify.Scheme) { s.Content = "{id}.{body}"; s.ID = verify.Field{In: "json", Name: "id"} }
+	kind := func(s *verify.Scheme) {
+		s.Content = "{event_type}:{body}"
+		s.EventType = verify.Field{In: "json", Name: "type"}
+	}
+	for name, change := range map[string]func(*verify.Scheme){"id": id, "event type": kind} {
+		s, m := base(change), outgoing()
+		r := post(in)
+		r.Header = sign(t, s, m, "secret")
+		accept(t, verifierOf(t, s), r, testBody)
+		m.Body = []byte("{}")
+		if err := signerOf(t, s, "secret").Sign(http.Header{}, m); err == nil || !strings.Contains(err.Error(), "the body has no "+name) {
+			t.Errorf("%s: error %v, want none in the body", name, err)
+		}
+	}
+	for name, change := range map[string]func(*verify.Scheme){
+		"id":         func(s *verify.Scheme) { id(s); s.ID.In = "query" },
+		"event type": func(s *verify.Scheme) { kind(s); s.EventType.In = "query" },
+		"timestamp": func(s *verify.Scheme) {
+			s.Content, s.Timestamp = "{url}{body}", verify.Timestamp{In: "query", Name: "ts"}
+		},
+	} {
+		if err := base(change).CanSign(); err == nil || !strings.Contains(err.Error(), "in the URL") {
+			t.Errorf("%s in the query: error %v, want one about the URL", name, err)
+		}
+	}
+}
+
 func TestGenerateSecret(t *testing.T) {
 	for _, kind := range []string{"", "text", "text_or_hex", "text_or_whsec", "whsec", "base64", "hex", "sha1", "sha256"} {
 		s := base(func(s *verify.Scheme) { s.Key = kind })
