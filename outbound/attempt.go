@@ -177,7 +177,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 		e.claims.schedule(l, n.aheadAt)
 	}
 	if n.pause > 0 {
-		l.startPause(e.now().Add(n.pause))
+		l.startPause()
 	}
 	e.reactTo(n, c, l, t, o)
 }

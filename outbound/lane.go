@@ -140,29 +140,29 @@ func (l *lane) push(h *store.Held) {
 // is none, or none may be attempted yet. The lane counts it as running until
 // attemptDone is called.
 func (l *lane) take() *store.Held {
-	now := l.e.now()
-	h, until := l.next(now)
-	if !until.IsZero() {
-		l.startPause(until)
+	h, paused := l.next()
+	if paused {
+		l.startPause()
 	}
 	return h
 }
 
-// next is take, but returns the end of the pause if the lane must pause.
-func (l *lane) next(now time.Time) (*store.Held, time.Time) {
+// next is take, but only returns whether the lane must pause.
+func (l *lane) next() (h *store.Held, paused bool) {
+	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.queue.len() == 0 || l.running >= l.limit() || !l.active() || l.e.draining.Load() {
-		return nil, time.Time{}
+	if !l.ready() {
+		return nil, false
 	}
-	if until := l.pausedUntil(); until.After(now) {
-		return nil, until
+	if l.pausedUntil().After(now) {
+		return nil, true
 	}
 	if wait := l.rateDelay(now); wait > 0 {
 		l.notBefore = now.Add(wait)
-		return nil, l.notBefore
+		return nil, true
 	}
-	h := l.queue.pop()
+	h = l.queue.pop()
 	l.running++
 	if l.unsettled == nil {
 		l.unsettled = map[*store.Held]*unsettledAttempt{}
@@ -171,7 +171,7 @@ func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}
-	return h, time.Time{}
+	return h, false
 }
 
 // attemptDone ends an attempt begun by take, at a delivery of that size. took is
@@ -198,13 +198,18 @@ func (l *lane) limit() int {
 	return l.breaker.limit(t.concurrency)
 }
 
+// ready reports whether an attempt can start unless the lane is paused. The caller holds
+// mu.
+func (l *lane) ready() bool {
+	return l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.e.draining.Load()
+}
+
 // runnable reports whether an attempt can start now, and the lane's tier.
 func (l *lane) runnable() (wants bool, as tier) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.pausedUntil().After(now) && !l.e.draining.Load()
-	return wants, l.tier(now)
+	return l.ready() && !l.pausedUntil().After(now), l.tier(now)
 }
 
 // flush releases all queued deliveries to the store. They are claimed again later,

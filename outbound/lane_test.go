@@ -766,12 +766,14 @@ func TestRateLimitIsLiftedBeforeThePause(t *testing.T) {
 		l.queue.push(h)
 	}
 	l.take()
-	_, until := l.next(l.e.now()) // what take does first
+	if _, paused := l.next(); !paused { // what take does first
+		t.Fatal("got no pause")
+	}
 	free := *l.sub()
 	free.RateLimit = 0
 	l.setTarget(l.e.config.Load(), &free)
 	l.unpause()
-	l.startPause(until) // what take does next
+	l.startPause() // what take does next
 	if l.notBefore.After(l.e.now()) {
 		t.Errorf("got a pause of %v, want none", l.notBefore.Sub(l.e.now()))
 	}
@@ -782,12 +784,12 @@ func TestRateLimitIsLiftedBeforeThePause(t *testing.T) {
 func TestReceiverIsReplacedBeforeThePause(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.breaker.failures = downAfter
-	n, _ := l.record(l.target.Load(), &outcome{class: ClassStatus, retryAfter: time.Hour}, l.e.config.Load()) // what updateLane does first
+	l.record(l.target.Load(), &outcome{class: ClassStatus, retryAfter: time.Hour}, l.e.config.Load()) // what updateLane does first
 	if !l.notBefore.Equal(l.at(time.Hour)) {
 		t.Errorf("got a pause until %v, want an hour", l.notBefore)
 	}
 	l.resume()
-	l.startPause(l.at(n.pause)) // what updateLane does next
+	l.startPause() // what updateLane does next
 	if l.notBefore.After(l.e.now()) {
 		t.Errorf("got a pause of %v, want none", l.notBefore.Sub(l.e.now()))
 	}
@@ -861,7 +863,7 @@ func TestWhatALaneHoldsInAPause(t *testing.T) {
 			l.queue.push(h)
 		}
 		l.notBefore = l.at(pause)
-		l.startPause(l.notBefore)
+		l.startPause()
 		if n := l.queue.len(); n != want || !l.alarm.set {
 			t.Errorf("in a pause of %v: got %d held, alarm set %v, want %d, true", pause, n, l.alarm.set, want)
 		}

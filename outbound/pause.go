@@ -44,12 +44,12 @@ func (l *lane) rateDelay(now time.Time) time.Duration {
 
 // startPause schedules the lane for the end of its pause, and releases its
 // deliveries if that is far off.
-func (l *lane) startPause(t time.Time) {
+func (l *lane) startPause() {
 	now := l.e.now()
 	l.mu.Lock()
-	useless := l.room(now) == 0
+	until, useless := l.pausedUntil(), l.room(now) == 0
 	l.mu.Unlock()
-	l.e.claims.schedule(l, t)
+	l.e.claims.schedule(l, until)
 	if useless {
 		l.flush()
 	}
