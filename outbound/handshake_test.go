@@ -117,6 +117,19 @@ func TestHandshakeAsksForNoRate(t *testing.T) {
 	}
 }
 
+// Once it has given permission, attempts are made at the same time.
+func TestAttemptsAtOnceWithPermission(t *testing.T) {
+	h := open(t)
+	r, _ := withHandshake(t, h)
+	h.methods(r)
+	r.block(t, http.StatusOK)
+	for range 2 {
+		h.publish("a", `{}`)
+	}
+	r.next(t)
+	r.next(t) // although the first isn't answered
+}
+
 // A receiver gives permission by a header, whatever the status.
 func TestPermissionIsGiven(t *testing.T) {
 	for name, answer := range map[string]struct {
