@@ -22,6 +22,53 @@ func setHeaders(h http.Header, contentType string) {
 	h["X-Content-Type-Options"] = v[2:3:3]
 }
 
+const (
+	// answersLimit is how much memory all answers may take together while they are
+	// written, which takes as long as their callers like.
+	answersLimit = 64 << 20
+	// Answers up to smallAnswer don't count: a connection takes as much anyway.
+	smallAnswer = 64 << 10
+)
+
+// maxTurns is how many large answers are made at a time: that takes several times their
+// size.
+const maxTurns = 4
+
+// inTurn makes an answer that may be large, or the next part of it, and holds it.
+func (c *call) inTurn(make func() ([]byte, error)) ([]byte, error) {
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+	case <-c.r.Context().Done():
+		return nil, c.r.Context().Err()
+	}
+	text, err := make()
+	if err != nil {
+		return nil, err
+	}
+	return text, c.hold(text)
+}
+
+// hold takes memory for the answer, or the next part of it, until that is written. If a
+// request has changed something, its answer is never refused: it is small enough.
+func (c *call) hold(text []byte) error {
+	c.held.Release()
+	size := int64(cap(text))
+	if size <= smallAnswer || c.r.Method != http.MethodGet || c.held.Grow(size) {
+		return nil
+	}
+	return refuse(codeUnavailable, "other callers are slow to read large answers, which take up the memory for them: try again in a second, or ask for less at once").retryAfter(soon)
+}
+
+// write writes the answer.
+func (c *call) write(status int, body []byte) error {
+	if err := c.hold(body); err != nil {
+		return err
+	}
+	writeBody(c.w, status, typeJSON, body)
+	return nil
+}
+
 func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
 	setHeaders(w.Header(), contentType)
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -45,8 +92,7 @@ func (c *call) answer(status int, v any) error {
 	if err != nil {
 		return err
 	}
-	writeBody(c.w, status, typeJSON, body)
-	return nil
+	return c.write(status, body)
 }
 
 // noContent answers with 204.

@@ -59,7 +59,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("setting up the API: there is no engine, or no context")
 	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
-	return &api{config: c, auth: auth, logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit)}, nil
+	return &api{config: c, auth: auth, logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit), answers: room.New(answersLimit), turns: make(chan struct{}, maxTurns)}, nil
 }
 
 type api struct {
@@ -67,6 +67,8 @@ type api struct {
 	auth     *auth
 	logLimit rate.Sometimes // so that a full disk is not filled with errors about it
 	bodies   *room.Room     // for the bodies of all requests until they are answered
+	answers  *room.Room     // for large answers while they are written
+	turns    chan struct{}  // has an element for each large answer that is being made
 }
 
 // call is one request being answered.
@@ -79,6 +81,7 @@ type call struct {
 	id      string    // from the path
 	sent    query     // the query parameters
 	body    room.Part // of api.bodies
+	held    room.Part // of api.answers, for the answer
 }
 
 // route is one method of a path.
@@ -250,7 +253,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := &call{api: a, w: w, r: r, engine: view{e, granted.tenant}, granted: granted.scope, id: id, sent: sent}
+	c := &call{api: a, w: w, r: r, engine: view{e, granted.tenant}, granted: granted.scope, id: id, sent: sent, held: a.answers.PartOf(granted.tenant)}
 	defer c.body.Release()
+	defer c.held.Release()
 	return t.serve(c)
 }

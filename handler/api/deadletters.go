@@ -109,16 +109,26 @@ func (c *call) listDeadLetters() error {
 	if c.wantsLines() {
 		return c.streamDeadLetters(q, limit)
 	}
-	records, err := c.engine.Deliveries(c.r.Context(), q)
+	body, err := c.inTurn(func() ([]byte, error) { return c.deadLetterPage(q, limit) })
 	if err != nil {
 		return err
+	}
+	writeBody(c.w, http.StatusOK, typeJSON, body)
+	return nil
+}
+
+// deadLetterPage returns the answer with a page.
+func (c *call) deadLetterPage(q outbound.Query, limit int) ([]byte, error) {
+	records, err := c.engine.Deliveries(c.r.Context(), q)
+	if err != nil {
+		return nil, err
 	}
 	page, next := cut(records, limit, recordCursor)
 	body := []byte(`{"data":[`) // by hand, since an encoder would change the payloads' white space
 	for i, r := range page {
 		object, err := encodeDeadLetter(r, q.Payload)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if i > 0 {
 			body = append(body, ',')
@@ -127,12 +137,11 @@ func (c *call) listDeadLetters() error {
 	}
 	cursor, err := json.Marshal(next)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	body = append(body, `],"next_cursor":`...)
 	body = append(body, cursor...)
-	writeBody(c.w, http.StatusOK, typeJSON, append(body, "}\n"...))
-	return nil
+	return append(body, "}\n"...), nil
 }
 
 // streamDeadLetters writes all dead letters, one per line, a page at a time. An
@@ -141,7 +150,11 @@ func (c *call) listDeadLetters() error {
 func (c *call) streamDeadLetters(q outbound.Query, limit int) error {
 	control := http.NewResponseController(c.w)
 	for begun := false; ; begun = true {
-		lines, next, err := c.deadLetterLines(q, limit)
+		var next store.ID
+		lines, err := c.inTurn(func() (lines []byte, err error) {
+			lines, next, err = c.deadLetterLines(q, limit)
+			return lines, err
+		})
 		if err != nil && begun {
 			c.report(c.r, problemOf(err))
 			panic(http.ErrAbortHandler)

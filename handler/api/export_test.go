@@ -10,8 +10,25 @@ import (
 // SetRoom sets how much memory all bodies of an API may use together.
 func SetRoom(h http.Handler, limit int64) { h.(*api).bodies = room.New(limit) }
 
-// Taken returns how much memory the bodies of an API use now.
-func Taken(h http.Handler) int64 { return h.(*api).bodies.Taken() }
+// Taken returns how much memory the bodies and the large answers of an API use now.
+func Taken(h http.Handler) int64 { return h.(*api).bodies.Taken() + h.(*api).answers.Taken() }
+
+// SetAnswers sets how much memory all large answers of an API may use together.
+func SetAnswers(h http.Handler, limit int64) { h.(*api).answers = room.New(limit) }
+
+// TakeTurns takes all the turns to make large answers, and returns a function that gives
+// them back.
+func TakeTurns(h http.Handler) (giveBack func()) {
+	turns := h.(*api).turns
+	for range cap(turns) {
+		turns <- struct{}{}
+	}
+	return func() {
+		for range cap(turns) {
+			<-turns
+		}
+	}
+}
 
 // TenantToken returns a token that a manage token has issued.
 func TenantToken(manageToken, tenant string, expires time.Time) string {

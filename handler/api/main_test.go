@@ -92,7 +92,7 @@ func start(t testing.TB, set ...setting) *server {
 	t.Cleanup(func() {
 		s.Server.Close()
 		if taken := api.Taken(s.api); taken != 0 {
-			t.Errorf("got %d bytes of bodies still in use, want 0", taken)
+			t.Errorf("got %d bytes of bodies and answers still in use, want 0", taken)
 		}
 		s.engine.Close()
 		s.closeStore()

@@ -89,5 +89,10 @@ func answerPage[T, U any](c *call, page []T, next *string, show func(T) U) error
 	for i, row := range page {
 		l.Data[i] = show(row)
 	}
-	return c.answer(http.StatusOK, l)
+	body, err := c.inTurn(func() ([]byte, error) { return encode(l) })
+	if err != nil {
+		return err
+	}
+	writeBody(c.w, http.StatusOK, typeJSON, body)
+	return nil
 }

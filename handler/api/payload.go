@@ -37,8 +37,7 @@ func (c *call) answerWith(v any, contentType string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	writeBody(c.w, http.StatusOK, typeJSON, body)
-	return nil
+	return c.write(http.StatusOK, body)
 }
 
 // asLine returns the object on one line, without white space between tokens.
