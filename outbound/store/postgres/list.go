@@ -17,7 +17,7 @@ var dialect = selects.Dialect{
 	Join:      "JOIN",
 	IsPending: "(d.state = 0 AND d.holder IS NULL OR d.state = 0 AND d.holder IS NOT NULL)", // each half has an index
 	OfEvent:   "d.event = e.id",
-	In:        "= ANY(ARRAY(%s))", // searches the index delivery_waits, all of which IN would read
+	In:        "= ANY(ARRAY(%s))", // runs the subquery once and searches the index delivery_waits; IN would look up each delivery's subscription, and read all of the index
 }
 
 // Event implements store.Store.

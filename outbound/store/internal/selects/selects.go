@@ -57,7 +57,6 @@ type Dialect struct {
 // where collects the conditions of a query.
 type where struct {
 	*Dialect
-	in    string // as in Dialect
 	terms []string
 	args  []any
 }
@@ -167,7 +166,7 @@ func (w *where) delivery(q store.Query) {
 
 // subscription adds a condition on the subscription of the delivery d.
 func (w *where) subscription(condition string, args ...any) {
-	w.add("d.subscription "+fmt.Sprintf(w.in, "SELECT key FROM "+w.Schema+"subscription WHERE "+condition), args...)
+	w.add("d.subscription "+fmt.Sprintf(w.In, "SELECT key FROM "+w.Schema+"subscription WHERE "+condition), args...)
 }
 
 // lastAttempt returns an expression for a column of the last attempt of the
@@ -225,7 +224,7 @@ func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args 
 	w := where{Dialect: dialect}
 	order := w.span("e.id", q)
 	w.event(q)
-	deliveries := where{Dialect: dialect, in: "IN (%s)"} // needs no index: an event's deliveries are few
+	deliveries := where{Dialect: dialect}
 	deliveries.delivery(q)
 	if len(deliveries.terms) > 0 {
 		deliveries.within(q)
@@ -239,7 +238,7 @@ func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args 
 // order of Events: of d (the delivery), e (its event) and s (its subscription).
 // extra is a further condition, or "".
 func (dialect *Dialect) Deliveries(q store.Query, columns, extra string) (sql string, args []any) {
-	w, rest := where{Dialect: dialect, in: dialect.In}, where{Dialect: dialect, in: dialect.In}
+	w, rest := where{Dialect: dialect}, where{Dialect: dialect}
 	order := w.span("d.id", q)
 	w.delivery(q)
 	rest.event(q)
