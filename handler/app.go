@@ -138,6 +138,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // because `caddy validate` provisions too.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
+	if err := registerEngineMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	if a.Store == nil {
 		a.Store = new(Store)
 	}
@@ -156,9 +159,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return err
 		}
 		a.deadFile = &deadFile{path: path}
-	}
-	if err := registerEngineMetrics(ctx.GetMetricsRegistry()); err != nil {
-		return err
 	}
 	if a.tracer, err = loadTracing(ctx); err != nil {
 		return fmt.Errorf("setting up OpenTelemetry from its OTEL_* variables: %w", err)

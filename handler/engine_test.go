@@ -59,6 +59,30 @@ func TestScrapeWhileAStoreIsOpened(t *testing.T) {
 	}
 }
 
+// All metrics are still there after a reload that failed.
+func TestScrapeAfterAFailedReload(t *testing.T) {
+	site := func(secret string) string {
+		return fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify github %q\n}", freePort(), secret)
+	}
+	store := "webhooks {\nstore sqlite " + storePath(t) + "\n}"
+	runCaddy(t, store, site(testSecret))
+	for what, refused := range map[string][2]string{
+		"no secret": {store, site("{env.NO_SUCH_SECRET}")},
+		"no path":   {"webhooks {\nstore sqlite {env.NO_SUCH_PATH}\n}", site(testSecret)},
+	} {
+		if loadCaddy(t, refused[0], refused[1]) == "" {
+			t.Fatalf("%s: the config was not refused", what)
+		}
+		forgetFigures()
+		got := admin(t, "GET", "/metrics", "").want(t, http.StatusOK)
+		for _, metric := range []string{"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_verify_secret_matches_total"} {
+			if !strings.Contains(got.body, metric) {
+				t.Errorf("%s: there is no %s", what, metric)
+			}
+		}
+	}
+}
+
 // The figures are known at any time while stores are opened and closed.
 func TestScrapeWhileAStoreIsClosed(t *testing.T) {
 	dir := t.TempDir()

@@ -87,7 +87,8 @@ func registerEngineMetrics(r *prometheus.Registry) error {
 }
 
 // register registers collectors, unless they are registered already: several
-// handlers of a config share them.
+// handlers of a config share them. Modules call it before anything else in Provision:
+// after a reload that fails, Caddy's admin endpoint serves the new config's registry.
 func register(r *prometheus.Registry, cs ...prometheus.Collector) error {
 	for _, c := range cs {
 		var already prometheus.AlreadyRegisteredError

@@ -153,6 +153,9 @@ func (Verify) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the handler.
 func (h *Verify) Provision(ctx caddy.Context) error {
+	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	table, err := schemesOf(ctx)
 	if err == nil {
 		err = h.provision(ctx, table)
@@ -195,9 +198,6 @@ func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 	h.ack = acknowledgement(scheme.Acknowledge)
 	h.refusals = newRefusalLog(ctx.Logger())
 	h.logWarnings(ctx.Logger().With(zap.String("provider", h.name)), scheme, options.Secrets)
-	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
-		return err
-	}
 	h.tally = newTally(h.name, len(h.Secrets))
 	return h.provisionReplay(ctx, scheme)
 }
