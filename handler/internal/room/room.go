@@ -29,7 +29,8 @@ func EndConnection(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Room is the memory that all bodies may take together, and each tenant half of it.
+// Room is the memory that all bodies may take together, and each tenant half of it. The
+// same limits large responses, and the temporary files of bodies.
 type Room struct {
 	limit int64
 	taken atomic.Int64
