@@ -87,8 +87,8 @@ func (p *plan) delimiter(t *template, i, side int) string {
 	return literal[:1]
 }
 
-// skipFixed returns the index of the next segment on one side, from i on, whose value can
-// have another length. Values of fixed length don't separate those on either side of them:
+// skipFixed returns the index of the next segment on one side, from i on, whose value the
+// sender can make longer. Values of fixed length don't separate those on either side of them:
 // a value could contain what looks like them.
 func (p *plan) skipFixed(t *template, i, side int) int {
 	for p.hasFixedLength(t.segmentAt(i)) {
@@ -99,7 +99,7 @@ func (p *plan) skipFixed(t *template, i, side int) int {
 
 func (p *plan) hasFixedLength(s *segment) bool {
 	switch s.kind {
-	case segTimestamp, segID, segEventType, segMethod:
+	case segTimestamp, segID, segEventType, segMethod, segHost, segHostPort:
 		return !p.hasVariableLength(s)
 	}
 	return false
@@ -226,7 +226,9 @@ func (p *plan) setBoundaries(t *template) {
 			}
 		default:
 			p.join(t, next)
-			p.join(t, beyond)
+			if p.hasFixedLength(next) {
+				p.join(t, beyond)
+			}
 		}
 	}
 }

@@ -108,6 +108,7 @@ func TestRecuts(t *testing.T) {
 			s.ID.Pattern = "[0-9]{2}"
 		}, signed: "x11" + unixNow + `{"a":"22` + unixNow + `{}"}`, first: cut{a: "x", id: "11", time: unixNow, body: `{"a":"22` + unixNow + `{}"}`}, second: cut{a: "x11" + unixNow + `{"a":"`, id: "22", time: unixNow, body: `{}"}`}},
 		{name: "an id before the method", scheme: withID("{id}{method}{body}"), signed: `iPOST{"a":"POST{}"}`, first: cut{id: "i", body: `{"a":"POST{}"}`}, second: cut{id: `iPOST{"a":"`, body: `{}"}`}},
+		{name: "an id before the host", scheme: withID("{id}{host}{body}"), signed: `ihooks.example.com{"a":"hooks.example.com{}"}`, first: cut{id: "i", body: `{"a":"hooks.example.com{}"}`}, second: cut{id: `ihooks.example.com{"a":"`, body: `{}"}`}},
 		{name: "a function before a timestamp", scheme: timed("{func.contentful_path}{timestamp}{body}"), signed: "/in" + unixNow + "x" + unixNow + "y", first: cut{uri: "/in", time: unixNow, body: "x" + unixNow + "y"}, second: cut{uri: "/in" + unixNow + "x", time: unixNow, body: "y"}, neither: true},
 		{name: "a URL before two colons and an optional timestamp", scheme: func(s *verify.Scheme) {
 			optional(s)
