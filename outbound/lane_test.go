@@ -758,6 +758,20 @@ func TestAttemptIsBrokenOff(t *testing.T) {
 	}
 }
 
+// After a shortage, a lane that needs no more deliveries is woken nevertheless.
+func TestPauseOfAFullLaneAfterAShortage(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.queue.push(l.storeEvents(t, l.at(0), true)[0])
+	for range laneLow + 1 {
+		l.queue.push(&store.Held{})
+	}
+	l.abort(l.take(), &outcome{aborted: true, retryAfter: shortagePause})
+	l.e.services.Wait()
+	if a := l.alarm; !a.set || !a.at.Equal(l.at(shortagePause)) {
+		t.Errorf("got alarm %+v, want one in %v", a, shortagePause)
+	}
+}
+
 // A rate limit is lifted between a worker's look at the lane and the pause that the
 // limit demanded: the lane isn't paused.
 func TestRateLimitIsLiftedBeforeThePause(t *testing.T) {

@@ -43,6 +43,7 @@ func (l *lane) abort(h *store.Held, o *outcome) {
 	}
 	hs = l.startRelease(hs...)
 	l.mu.Unlock()
+	l.e.claims.schedule(l, until)
 	l.e.background(func(context.Context) { l.release(hs) }) // so that Drain doesn't wait for the store
 	l.attemptDone(0, 0)                                     // release accounts for the size
 }
