@@ -200,3 +200,16 @@ func TestRotationSaysWhenTheGraceEnds(t *testing.T) {
 		}
 	})
 }
+
+// When the next attempt is due, as it is reported, is a time of the clock as it is set.
+func TestReportedRetryWhenTheClockIsSet(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.respond(status(http.StatusInternalServerError))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.clock.step(time.Hour)
+	h.publish("a", `1`)
+	if in := h.awaitAttempt().Due.Sub(h.clock.Now()); in < 50*time.Second || in > 70*time.Second {
+		t.Errorf("got the next attempt in %v, want it in about a minute", in)
+	}
+}
