@@ -79,7 +79,7 @@ func classify(err error) (kind error, hint string) {
 			return store.ErrUnavailable, "tables in its schema webhooks are missing: put them back, or drop that schema and restart Caddy to begin anew"
 		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
-		case code == codeTooIdle, code == codeTooLong, code == codeLocked, class == classConnection, class == classResources, class == classOperator, class == classSystem:
+		case code == codeTooIdle, code == codeTooLong, code == codeLocked, code == codeSerialization, code == codeDeadlock, class == classConnection, class == classResources, class == classOperator, class == classSystem:
 			return store.ErrUnavailable, "check the state of the database server; a running Caddy goes on by itself"
 		}
 		return nil, ""

@@ -717,13 +717,16 @@ func TestOrderBehindWhatIsHeld(t *testing.T) {
 	}
 }
 
-// TestTransactionThatTakesTooLong checks that a node gets an error that says to retry if
-// the server has ended its transaction because a timeout was reached.
-func TestTransactionThatTakesTooLong(t *testing.T) {
+// TestTransactionIsBrokenOff checks that a node gets an error that says to retry if the
+// server has ended its transaction because a timeout was reached, or each time because of
+// a conflict with another one.
+func TestTransactionIsBrokenOff(t *testing.T) {
 	for name, code := range map[string]string{
 		"idle_in_transaction_session_timeout": "25P03",
 		"transaction_timeout":                 "25P04",
 		"lock_timeout":                        "55P03",
+		"serialization_failure":               "40001",
+		"deadlock_detected":                   "40P01",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn := pgtest.Database(t)
