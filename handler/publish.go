@@ -54,7 +54,8 @@ type Publish struct {
 	// The event id, by which a webhook that is sent again is recognized as a
 	// duplicate. Supports placeholders; if one of them is empty, the id is
 	// generated. Default: the provider's delivery id if it is covered by the
-	// signature, otherwise a generated id.
+	// signature, with the event type before it if an event of another type has
+	// that id; otherwise a generated id.
 	EventID string `json:"event_id,omitempty"`
 
 	// Request headers to store with the event and send with each delivery: names,
@@ -149,12 +150,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
 	}
-	res, err := engine.Publish(r.Context(), ev)
-	if reused, ok := errors.AsType[*outbound.Reused](err); ok {
-		// The same webhook: a provider's retry may differ, in a counter for example.
-		p.refusals.writeDropped(r, reused.EventID)
-		res, err = outbound.Published{EventID: reused.EventID, Deliveries: reused.Deliveries, Duplicate: true}, nil
-	}
+	res, err := p.store(r, engine, ev)
 	if err != nil {
 		return publishError(w, err)
 	}
@@ -169,6 +165,26 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(status)
 	_, err = w.Write(answer)
 	return err
+}
+
+// store stores an event, unless there is one with its id already. That is the same
+// webhook, since a provider's retry may differ, in a counter for example. But if it has
+// another type, such as that of another provider, the type becomes part of the id.
+func (p *Publish) store(r *http.Request, engine *outbound.Engine, ev *outbound.NewEvent) (outbound.Published, error) {
+	res, err := engine.Publish(r.Context(), ev)
+	reused, ok := errors.AsType[*outbound.Reused](err)
+	if !ok {
+		return res, err
+	}
+	if old, err := engine.Event(r.Context(), ev.Tenant, ev.ID); err == nil && old.Type != ev.Type && p.EventID == "" {
+		ev.ID = outbound.AsEventID(strings.ReplaceAll(ev.Type, ".", "-") + "-" + ev.ID)
+		res, err = engine.Publish(r.Context(), ev)
+		if reused, ok = errors.AsType[*outbound.Reused](err); !ok {
+			return res, err
+		}
+	}
+	p.refusals.writeDropped(r, reused.EventID)
+	return outbound.Published{EventID: reused.EventID, Deliveries: reused.Deliveries, Duplicate: true}, nil
 }
 
 // isErrorRoute reports whether an error route handles the request. Such a route gets the

@@ -147,6 +147,32 @@ func TestProvidersRetryIsADuplicate(t *testing.T) {
 	}
 }
 
+// Two providers may use the same ids: neither's webhooks are dropped, nor are their retries
+// stored again.
+func TestProvidersWithTheSameIDs(t *testing.T) {
+	port := freePort()
+	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		webhook_verify standard-webhooks whsec_%s
+		webhook_publish {header.X-Provider}.created
+	}`, port, base64.StdEncoding.EncodeToString([]byte(testSecret))))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory is removed
+	for i, tt := range []struct{ provider, body, want string }{
+		{"one", "{}", `"event_id":"7","deliveries":0,"duplicate":false`},
+		{"two", "{}", `"event_id":"two-created-7","deliveries":0,"duplicate":false`},
+		{"two", "{}", `"event_id":"two-created-7","deliveries":0,"duplicate":true`},
+		{"two", "[]", `"event_id":"two-created-7","deliveries":0,"duplicate":true`},
+		{"one", "[]", `"event_id":"7","deliveries":0,"duplicate":true`},
+	} {
+		r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), tt.body)
+		at := fmt.Sprint(time.Now().Unix() - int64(i)) // or it would be a replay
+		sum := must.Get(hex.DecodeString(mac(testSecret, "7."+at+"."+tt.body)))(t)
+		r.Header = http.Header{"Webhook-Id": {"7"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}, "X-Provider": {tt.provider}}
+		if got := do(t, r); !strings.Contains(got.body, tt.want) {
+			t.Errorf("%s, %s: got %s %s, want %s", tt.provider, tt.body, got.Status, got.body, tt.want)
+		}
+	}
+}
+
 // An event with the id of another one counts as a duplicate even if its body differs,
 // since providers' retries may differ. It is dropped, which is logged.
 func TestPublishDropped(t *testing.T) {
