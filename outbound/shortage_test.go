@@ -21,23 +21,24 @@ import (
 
 // limitFiles lets the process open no file whose descriptor isn't below the limit, until
 // the returned function is called or the test ends. Those that are open can still be used.
-func limitFiles(t *testing.T, limit uint64) (restore func()) {
-	t.Helper()
+func (h *harness) limitFiles(limit uint64) (restore func()) {
+	h.t.Helper()
+	h.file() // Postgres may need another connection
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	few := before
 	few.Cur = limit
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
-		t.Skip(err)
+		h.t.Skip(err)
 	}
 	restore = func() {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
-			t.Error(err)
+			h.t.Error(err)
 		}
 	}
-	t.Cleanup(restore)
+	h.t.Cleanup(restore)
 	return restore
 }
 
@@ -65,7 +66,7 @@ func TestAttemptsWithoutFiles(t *testing.T) {
 			})
 			r := newReceiver(t)
 			h.subscribe(outbound.SubscriptionSpec{URL: strings.Replace(r.URL, "127.0.0.1", address, 1), EventTypes: []string{"*"}})
-			restore := limitFiles(t, 0)
+			restore := h.limitFiles(0)
 			for range 20 { // more would count as down
 				h.publish("a", `1`)
 			}
@@ -92,7 +93,7 @@ func TestOrderWithoutFiles(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
-	restore := limitFiles(t, 0)
+	restore := h.limitFiles(0)
 	for _, payload := range []string{`1`, `2`, `3`} {
 		h.publish("a", payload)
 	}
@@ -113,7 +114,7 @@ func TestEarlyAttemptWithoutFiles(t *testing.T) {
 	h.publish("a", `1`)
 	h.awaitFailure(r)
 	r.respond(status(http.StatusOK))
-	restore := limitFiles(t, 0)
+	restore := h.limitFiles(0)
 	must.Get(h.Activate(t.Context(), h.sub().Subscription.ID))(t)
 	h.awaitShortage()
 	restore()
@@ -130,7 +131,7 @@ func TestIdleConnectionsDuringAShortage(t *testing.T) {
 	h.publish("a", `1`)
 	idle.next(t)
 	h.awaitAttemptEnd()
-	defer limitFiles(t, 1000)()
+	defer h.limitFiles(1000)()
 	for {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
