@@ -176,11 +176,17 @@ func (p *Publish) store(r *http.Request, engine *outbound.Engine, ev *outbound.N
 	if !ok {
 		return res, err
 	}
-	if old, err := engine.Event(r.Context(), ev.Tenant, ev.ID); err == nil && old.Type != ev.Type && p.EventID == "" {
-		ev.ID = outbound.AsEventID(strings.ReplaceAll(ev.Type, ".", "-") + "-" + ev.ID)
-		res, err = engine.Publish(r.Context(), ev)
-		if reused, ok = errors.AsType[*outbound.Reused](err); !ok {
-			return res, err
+	if p.EventID == "" {
+		old, err := engine.Event(r.Context(), ev.Tenant, ev.ID)
+		if err != nil {
+			return res, err // it may be another webhook, which the provider must send again
+		}
+		if old.Type != ev.Type {
+			ev.ID = outbound.AsEventID(strings.ReplaceAll(ev.Type, ".", "-") + "-" + ev.ID)
+			res, err = engine.Publish(r.Context(), ev)
+			if reused, ok = errors.AsType[*outbound.Reused](err); !ok {
+				return res, err
+			}
 		}
 	}
 	p.refusals.writeDropped(r, reused.EventID)

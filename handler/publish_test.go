@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // deliveringTo returns global options for a store whose events are delivered to a URL.
@@ -171,6 +173,41 @@ func TestProvidersWithTheSameIDs(t *testing.T) {
 			t.Errorf("%s, %s: got %s %s, want %s", tt.provider, tt.body, got.Status, got.body, tt.want)
 		}
 	}
+}
+
+// If it can't be read which event has the id of a webhook, since the request ends before
+// that, the webhook isn't taken for a duplicate.
+func TestRequestEndsBeforeItsIDIsCompared(t *testing.T) {
+	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", "")
+	app := must.Get(caddy.ActiveContext().App("webhooks"))(t).(*App)
+	p := &Publish{app: app, refusals: newRefusalLog(zap.NewNop())}
+	ctx, end := context.WithCancel(t.Context())
+	for _, tt := range []struct {
+		ctx       context.Context
+		eventType string
+		err       error
+	}{
+		{t.Context(), "one.created", nil},
+		{&endsWhenAsked{ctx, end}, "two.created", context.Canceled},
+	} {
+		r := httptest.NewRequestWithContext(tt.ctx, "POST", "/", nil)
+		res, err := p.store(r, app.current(), &outbound.NewEvent{ID: "7", Type: tt.eventType, Payload: []byte("1")})
+		if !errors.Is(err, tt.err) || res.Duplicate {
+			t.Errorf("%s: got %+v, error %v, want %v", tt.eventType, res, err, tt.err)
+		}
+	}
+}
+
+// endsWhenAsked is a context that ends once it has been asked whether it has ended, which
+// is so before an event is stored, and not again until it is.
+type endsWhenAsked struct {
+	context.Context
+	end func()
+}
+
+func (c *endsWhenAsked) Err() error {
+	defer c.end()
+	return c.Context.Err()
 }
 
 // An event with the id of another one counts as a duplicate even if its body differs,
