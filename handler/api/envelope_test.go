@@ -3,12 +3,13 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestParseEvent(t *testing.T) {
@@ -93,8 +94,8 @@ func slowHeaders(value []byte) (headers map[string]string, ok bool) {
 	members, ok := slow(value)
 	headers = map[string]string{}
 	for name, value := range members {
-		for other := range members {
-			ok = ok && (other == name || !strings.EqualFold(other, name))
+		for other, its := range members {
+			ok = ok && (other == name || !strings.EqualFold(other, name) || isNull(value) != isNull(its))
 		}
 		var text *string
 		if json.Unmarshal(value, &text) != nil {
@@ -104,17 +105,24 @@ func slowHeaders(value []byte) (headers map[string]string, ok bool) {
 			headers[name] = *text
 		}
 	}
-	return headers, ok && len(members) <= 2*egress.MaxHeaders
+	return headers, ok && len(members) <= maxEntries
 }
 
 func FuzzParseEvent(f *testing.F) {
 	for _, seed := range []string{
 		`{"event_type":"a","payload":{"n": 1.0, "n": [1, 2]},"event_id":"x","tenant":"t"}`,
 		` { "payload" : "\u00e9\ud800" , "event_type":"\u0061" } `,
-		`{"payload":1,"headers":{"X-A":"1","x-\u0062":null}}`, `{"payload":1,"headers":null}`, `{"payload":1,"headers":{"a":1}}`, `{"payload":1,"headers":{"a":"","A":""}}`,
+		`{"payload":1,"headers":{"X-A":"1","x-\u0062":null}}`, `{"payload":1,"headers":null}`, `{"payload":1,"headers":{"a":1}}`, `{"payload":1,"headers":{"a":"","A":""}}`, `{"payload":1,"headers":{"a":"","A":null}}`,
 		`{"event\u005ftype":"a","payload":null}`, `{"payload":1,"payload":2}`, `{"a":1}`, `{"event_type":null}`, `{}{}`, `[{}]`,
 	} {
 		f.Add([]byte(seed))
+	}
+	for _, n := range []int{maxEntries, maxEntries + 1} {
+		names := map[string]any{}
+		for i := range n {
+			names[fmt.Sprint(i)] = nil
+		}
+		f.Add(must.Get(json.Marshal(map[string]any{"event_type": "a", "payload": 1, "headers": names}))(f))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
