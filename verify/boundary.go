@@ -311,7 +311,9 @@ func (c *check) checkBodyBoundaries(cand *candidate) Reason {
 func (c *check) checkURLDelimiters(t *template) (found bool, reason Reason) {
 	for _, delimiter := range t.urlDelimiters {
 		part := c.in.urlPart(delimiter.part)
-		if !strings.Contains(part, delimiter.text) {
+		// Without a body, what is on its other side is next to the literal.
+		overlaps := c.in.size == 0 && t.needBrackets && (recurs(delimiter.text, part, true) || recurs(delimiter.text, part, false))
+		if !overlaps && !strings.Contains(part, delimiter.text) {
 			continue
 		}
 		if strings.ContainsAny(part, "{}[]\"") {

@@ -114,6 +114,7 @@ func TestRecuts(t *testing.T) {
 			optional(s)
 			s.Content = "{uri}::{timestamp}{body}"
 		}, signed: "/in:::x", first: cut{uri: "/in:", body: "x"}, second: cut{uri: "/in", body: ":x"}},
+		{name: "a path before two dashes, and a header after an empty body", scheme: content("{path}--{body}{header.X-A}"), signed: "/---12", first: cut{uri: "/", a: "-12"}, second: cut{uri: "/-", a: "12"}},
 		{name: "a query after the body", scheme: content("{body}&{query}"), signed: "a=1&b=2&c=3", first: cut{uri: "/in?c=3", body: "a=1&b=2"}, second: cut{uri: "/in?b=2&c=3", body: "a=1"}},
 		{name: "a path next to the body", scheme: func(s *verify.Scheme) {
 			s.Content, s.EventType = "{path}{body}", verify.Field{In: "json", Name: "type"}
