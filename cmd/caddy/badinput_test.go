@@ -234,7 +234,7 @@ func TestBadConfig(t *testing.T) {
 		{"a secret for a provider", verify("webhook_verify a-secret"), []string{"webhook_verify", "unknown provider"}},
 		{"a delay that is none", withOptions("\t\tretry 5s soon"), []string{"retry", "soon", "5s 5m"}},
 		{"no delay", withOptions("\t\tretry"), []string{"retry", "delays"}},
-		{"exponential without growth", withOptions("\t\tretry exponential {\n\t\t\tfactor 0.5\n\t\t}"), []string{"retry", "factor"}},
+		{"exponential without growth", withOptions("\t\tretry exponential {\n\t\t\tfactor 0.5\n\t\t}"), []string{"factor 0.5", "1 or more"}},
 		{"a timeout that is none", withOptions("\t\ttimeout never"), []string{"timeout", "15s"}},
 		{"a timeout over the limit", withOptions("\t\ttimeout 30d"), []string{"timeout", "10m"}},
 		{"no concurrency", withOptions("\t\tconcurrency 0"), []string{"concurrency"}},
