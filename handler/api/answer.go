@@ -31,14 +31,14 @@ const (
 )
 
 // maxTurns is how many large answers are made at a time: that takes several times their
-// size.
+// size. As many again are made while the store is searched, which may take long.
 const maxTurns = 4
 
 // inTurn makes an answer that may be large, or the next part of it, and holds it.
-func (c *call) inTurn(make func() ([]byte, error)) ([]byte, error) {
+func (c *call) inTurn(turns chan struct{}, make func() ([]byte, error)) ([]byte, error) {
 	select {
-	case c.turns <- struct{}{}:
-		defer func() { <-c.turns }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
 	case <-c.r.Context().Done():
 		return nil, c.r.Context().Err()
 	}

@@ -68,7 +68,8 @@ func TestAnswersAreBoundedTogether(t *testing.T) {
 	}
 }
 
-// Only some large answers are made at a time. The others wait, for as long as their caller.
+// Only some large answers are made at a time. The others wait, for as long as their caller,
+// but none waits for a search that it doesn't need.
 func TestLargeAnswersTakeTurns(t *testing.T) {
 	s := start(t)
 	paths := map[string]http.Header{
@@ -76,7 +77,9 @@ func TestLargeAnswersTakeTurns(t *testing.T) {
 		"/dead-letters":  nil,
 		"/dead-letters?": {"Accept": {"application/x-ndjson"}},
 	}
-	giveBack := api.TakeTurns(s.api)
+	giveBackSearches := api.TakeSearches(s.api)
+	s.get("/subscriptions").want(t, 200)
+	giveBackTurns := api.TakeTurns(s.api)
 	for path, header := range paths {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		r := must.Get(http.NewRequestWithContext(ctx, "GET", s.URL+prefix+path, nil))(t)
@@ -87,7 +90,8 @@ func TestLargeAnswersTakeTurns(t *testing.T) {
 		}
 		cancel()
 	}
-	giveBack()
+	giveBackTurns()
+	giveBackSearches()
 	for path, header := range paths {
 		if a := s.do(call{method: "GET", path: path, header: header}); a.StatusCode != 200 {
 			t.Errorf("%s: got %s", path, a.Status)

@@ -59,7 +59,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("setting up the API: there is no engine, or no context")
 	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
-	return &api{config: c, auth: auth, logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit), answers: room.New(answersLimit), turns: make(chan struct{}, maxTurns)}, nil
+	return &api{config: c, auth: auth, logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit), answers: room.New(answersLimit), turns: make(chan struct{}, maxTurns), searches: make(chan struct{}, maxTurns)}, nil
 }
 
 type api struct {
@@ -69,6 +69,7 @@ type api struct {
 	bodies   *room.Room     // for the bodies of all requests until they are answered
 	answers  *room.Room     // for large answers while they are written
 	turns    chan struct{}  // has an element for each large answer that is being made
+	searches chan struct{}  // the same for those made while the store is searched
 }
 
 // call is one request being answered.

@@ -109,7 +109,7 @@ func (c *call) listDeadLetters() error {
 	if c.wantsLines() {
 		return c.streamDeadLetters(q, limit)
 	}
-	body, err := c.inTurn(func() ([]byte, error) { return c.deadLetterPage(q, limit) })
+	body, err := c.inTurn(c.searches, func() ([]byte, error) { return c.deadLetterPage(q, limit) })
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (c *call) streamDeadLetters(q outbound.Query, limit int) error {
 	control := http.NewResponseController(c.w)
 	for begun := false; ; begun = true {
 		var next store.ID
-		lines, err := c.inTurn(func() (lines []byte, err error) {
+		lines, err := c.inTurn(c.searches, func() (lines []byte, err error) {
 			lines, next, err = c.deadLetterLines(q, limit)
 			return lines, err
 		})

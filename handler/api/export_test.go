@@ -18,8 +18,12 @@ func SetAnswers(h http.Handler, limit int64) { h.(*api).answers = room.New(limit
 
 // TakeTurns takes all the turns to make large answers, and returns a function that gives
 // them back.
-func TakeTurns(h http.Handler) (giveBack func()) {
-	turns := h.(*api).turns
+func TakeTurns(h http.Handler) (giveBack func()) { return take(h.(*api).turns) }
+
+// TakeSearches is TakeTurns for those that are made while the store is searched.
+func TakeSearches(h http.Handler) (giveBack func()) { return take(h.(*api).searches) }
+
+func take(turns chan struct{}) (giveBack func()) {
 	for range cap(turns) {
 		turns <- struct{}{}
 	}

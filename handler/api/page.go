@@ -89,7 +89,7 @@ func answerPage[T, U any](c *call, page []T, next *string, show func(T) U) error
 	for i, row := range page {
 		l.Data[i] = show(row)
 	}
-	body, err := c.inTurn(func() ([]byte, error) { return encode(l) })
+	body, err := c.inTurn(c.turns, func() ([]byte, error) { return encode(l) })
 	if err != nil {
 		return err
 	}
