@@ -223,7 +223,7 @@ type Field struct {
 // and maps are replaced as a whole. If over sets either the signature's Name or its
 // Names, the other one is cleared, and so are HeaderPrefixes, which belonged to the
 // old names. If it sets the algorithm, anything of the signature, or where the timestamp is,
-// Sent is cleared.
+// Sent is cleared, with the format of a timestamp that is only there.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:
@@ -233,6 +233,9 @@ func (s Scheme) Merge(over Scheme) Scheme {
 	}
 	if over.Algorithm != "" || !reflect.ValueOf(over.Signature).IsZero() || over.Timestamp.In != "" || over.Timestamp.Name != "" {
 		s.Sent = nil
+		if s.Timestamp.In == "" {
+			s.Timestamp.Format = ""
+		}
 	}
 	merge(reflect.ValueOf(&s).Elem(), reflect.ValueOf(over))
 	return s

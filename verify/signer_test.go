@@ -336,6 +336,13 @@ func TestSignValuesElsewhere(t *testing.T) {
 	}
 }
 
+// The format of a timestamp that a provider only sends isn't that of one that it signs.
+func TestTimestampAddedToARow(t *testing.T) {
+	s := rowOf(t, "outpost").Merge(verify.Scheme{Content: "{timestamp}.{body}", Timestamp: verify.Timestamp{In: "header", Name: "X-Time"}})
+	r := post(in, "X-Outpost-Signature", "v0="+sha256hex("secret", unixNow+"."+testBody), "X-Time", unixNow)
+	accept(t, verifierOf(t, s), r, testBody)
+}
+
 func TestGenerateSecret(t *testing.T) {
 	for _, kind := range []string{"", "text", "text_or_hex", "text_or_whsec", "whsec", "base64", "hex", "sha1", "sha256"} {
 		s := base(func(s *verify.Scheme) { s.Key = kind })
