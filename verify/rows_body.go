@@ -934,11 +934,10 @@ var rowsBody = []Scheme{
 		Source:    "hookdeck/outpost internal/destregistry/providers/destwebhook",
 		Notes:     "For Outpost's own mode, with the prefix `x-outpost-`. For its standard mode, use `standard-webhooks`. Versions before 0.12 also sign a timestamp.",
 		Signature: Signature{Name: "X-Outpost-Signature", Prefix: "v0=", Separator: ","},
-		Timestamp: Timestamp{Format: "rfc3339"},
 		ID:        Field{In: "header", Name: "X-Outpost-Event-Id"},
 		EventType: Field{In: "header", Name: "X-Outpost-Topic"},
 
-		Sent: map[string]string{"X-Outpost-Timestamp": "{timestamp}"}, // not signed
+		Sent: map[string]string{"X-Outpost-Timestamp": "{rfc3339}"},
 	},
 	{
 		Name:      "pagerduty",

@@ -109,7 +109,8 @@ type Scheme struct {
 
 	// Sent are the headers that a provider writes in its own way or adds, and that its
 	// receivers rely on, by name. {timestamp} and {signature} stand for those of the
-	// message. Signing sets these headers, in place of others; verifying ignores them.
+	// message, {rfc3339} for the time when it is signed. Signing sets these headers, in
+	// place of others; verifying ignores them.
 	// Only rows have them.
 	Sent map[string]string `json:"-"`
 }
@@ -223,7 +224,7 @@ type Field struct {
 // and maps are replaced as a whole. If over sets either the signature's Name or its
 // Names, the other one is cleared, and so are HeaderPrefixes, which belonged to the
 // old names. If it sets the algorithm, anything of the signature, or where the timestamp is,
-// Sent is cleared, with the format of a timestamp that is only there.
+// Sent is cleared.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:
@@ -233,9 +234,6 @@ func (s Scheme) Merge(over Scheme) Scheme {
 	}
 	if over.Algorithm != "" || !reflect.ValueOf(over.Signature).IsZero() || over.Timestamp.In != "" || over.Timestamp.Name != "" {
 		s.Sent = nil
-		if s.Timestamp.In == "" {
-			s.Timestamp.Format = ""
-		}
 	}
 	merge(reflect.ValueOf(&s).Elem(), reflect.ValueOf(over))
 	return s

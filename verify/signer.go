@@ -378,7 +378,8 @@ func (s *Signer) setSent(h http.Header, in *input, cand *candidate, now time.Tim
 			timestamp = text
 		}
 	}
-	values := strings.NewReplacer("{timestamp}", timestamp, "{signature}", string(p.encoding.append(nil, m.bytes())))
+	values := strings.NewReplacer("{timestamp}", timestamp, "{rfc3339}", timeFormats["rfc3339"].format(now),
+		"{signature}", string(p.encoding.append(nil, m.bytes())))
 	for name, value := range p.scheme.Sent {
 		h[canonical(name)] = []string{values.Replace(value)}
 	}

@@ -336,7 +336,7 @@ func TestSignValuesElsewhere(t *testing.T) {
 	}
 }
 
-// The format of a timestamp that a provider only sends isn't that of one that it signs.
+// A row can be given a signed timestamp, such as for versions of Outpost before 0.12.
 func TestTimestampAddedToARow(t *testing.T) {
 	s := rowOf(t, "outpost").Merge(verify.Scheme{Content: "{timestamp}.{body}", Timestamp: verify.Timestamp{In: "header", Name: "X-Time"}})
 	r := post(in, "X-Outpost-Signature", "v0="+sha256hex("secret", unixNow+"."+testBody), "X-Time", unixNow)
