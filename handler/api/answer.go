@@ -35,14 +35,14 @@ const (
 const maxTurns = 4
 
 // inTurn makes an answer that may be large, or the next part of it, and holds it.
-func (c *call) inTurn(turns chan struct{}, make func() ([]byte, error)) ([]byte, error) {
+func (c *call) inTurn(turns chan struct{}, answer func() ([]byte, error)) ([]byte, error) {
 	select {
 	case turns <- struct{}{}:
 		defer func() { <-turns }()
 	case <-c.r.Context().Done():
 		return nil, c.r.Context().Err()
 	}
-	text, err := make()
+	text, err := answer()
 	if err != nil {
 		return nil, err
 	}
