@@ -170,7 +170,7 @@ func (c *check) readBodyFields() {
 		case "form":
 			value, _, reason = c.in.value(*f.at, nil)
 		case "json":
-			value, _, reason = readJSONText(body, spans[0])
+			value, reason = readJSONText(body, spans[0])
 			spans = spans[1:]
 		}
 		if *f.to == "" && reason == "" && f.at.admits(value) {

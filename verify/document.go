@@ -48,13 +48,17 @@ func (d *jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason
 	}
 }
 
-// text returns the text of the scalar at a path.
+// text returns the text of the scalar at a path. null counts as absent.
 func (d *jsonDocument) text(path jsonPath) (text string, found bool, reason Reason) {
 	raw, found, reason := d.raw(path)
-	if !found || reason != "" {
+	if !found || reason != "" || string(raw) == "null" {
 		return "", false, reason
 	}
-	return jsonText(raw)
+	text, ok := jsonText(raw)
+	if !ok {
+		return "", false, ReasonMalformedField
+	}
+	return text, true, ""
 }
 
 // elements returns the elements of the array at a path, and stops after maxElements and

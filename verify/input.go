@@ -204,12 +204,17 @@ func (in *input) scanJSON(path jsonPath) (value string, found bool, reason Reaso
 	var spans [1]jsonSpan
 	err := findJSON(in.body, in.size, []jsonPath{path}, spans[:], true)
 	switch {
+	case spans[0].repeated:
+		return "", false, ReasonRepeatedField
 	case errors.Is(err, errJSON):
 		return "", false, ReasonMalformedBody
 	case err != nil:
 		return "", false, ReasonUnreadableBody
+	case !spans[0].found:
+		return "", false, ""
 	}
-	return readJSONText(in.body, spans[0])
+	value, reason = readJSONText(in.body, spans[0])
+	return value, reason == "", reason
 }
 
 // pathAsSent returns a URL's path as its sender wrote it, even if it doesn't escape

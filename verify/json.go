@@ -387,25 +387,24 @@ func (s *jsonScanner) scanString(part func([]byte)) error {
 }
 
 // jsonText returns the text of a scalar: a string is decoded, a number or boolean is
-// left as it is. null counts as absent, and arrays and objects have no text.
-func jsonText(raw []byte) (text string, found bool, reason Reason) {
-	switch raw[0] {
-	case '"':
+// left as it is. null, arrays and objects have none.
+func jsonText(raw []byte) (string, bool) {
+	switch {
+	case len(raw) == 0:
+		return "", false
+	case raw[0] == '"':
 		if len(raw) > 1 && plainJSON(raw[1:len(raw)-1]) {
-			return string(raw[1 : len(raw)-1]), true, ""
+			return string(raw[1 : len(raw)-1]), true
 		}
+		var s string
+		err := json.Unmarshal(raw, &s)
 		// Unmarshal replaces invalid bytes and escapes with U+FFFD, so that different
 		// documents would have the same text.
-		if json.Unmarshal(raw, &text) != nil || strings.ContainsRune(text, utf8.RuneError) {
-			return "", false, ReasonMalformedField
-		}
-		return text, true, ""
-	case '{', '[':
-		return "", false, ReasonMalformedField
-	case 'n':
-		return "", false, ""
+		return s, err == nil && !strings.ContainsRune(s, utf8.RuneError)
+	case raw[0] == '{', raw[0] == '[', raw[0] == 'n':
+		return "", false
 	}
-	return string(raw), true, ""
+	return string(raw), true
 }
 
 // plainJSON reports whether the inside of a JSON string needs no decoding: it is
@@ -420,19 +419,18 @@ func plainJSON(inside []byte) bool {
 }
 
 // readJSONText returns the text at a span that findJSON has set.
-func readJSONText(body io.ReaderAt, span jsonSpan) (text string, found bool, reason Reason) {
+func readJSONText(body io.ReaderAt, span jsonSpan) (string, Reason) {
 	n := span.end - span.start
-	switch {
-	case span.repeated:
-		return "", false, ReasonRepeatedField
-	case !span.found:
-		return "", false, ""
-	case n > maxJSONText:
-		return "", false, ReasonMalformedField
+	if !span.found || span.repeated || n <= 0 || n > maxJSONText {
+		return "", ReasonMalformedField
 	}
 	raw := make([]byte, n)
 	if read, _ := body.ReadAt(raw, span.start); int64(read) < n {
-		return "", false, ReasonUnreadableBody
+		return "", ReasonUnreadableBody
 	}
-	return jsonText(raw)
+	text, ok := jsonText(raw)
+	if !ok {
+		return "", ReasonMalformedField
+	}
+	return text, ""
 }

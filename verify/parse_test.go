@@ -218,7 +218,7 @@ func TestJSONAcrossWindows(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, want := range []string{`va"lue`, "1234567890"} {
-				if got, _, reason := readJSONText(strings.NewReader(document), spans[i]); reason != "" || got != want {
+				if got, reason := readJSONText(strings.NewReader(document), spans[i]); reason != "" || got != want {
 					t.Fatalf("padded by %d: got %q, span %+v", pad+shift, got, spans[i])
 				}
 			}
@@ -266,7 +266,7 @@ func TestJSONValues(t *testing.T) {
 			body := strings.NewReader(tt.document)
 			var spans [1]jsonSpan
 			err := findJSON(body, body.Size(), []jsonPath{strings.Split(tt.path, ".")}, spans[:], true)
-			got, _, reason := readJSONText(body, spans[0])
+			got, reason := readJSONText(body, spans[0])
 			if got != tt.want || (err == nil && reason == "") != (tt.want != "") {
 				t.Errorf("got %q, reason %q, error %v, want %q", got, reason, err, tt.want)
 			}
