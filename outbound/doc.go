@@ -30,6 +30,7 @@
 //	attempt.go       one attempt: sign, send, judge
 //	  scheme.go        the signature schemes, with the secrets of secret.go
 //	  sender.go        the request and its response; progress.go, the step at which it timed out
+//	  connections.go   how many connections may stay open
 //	  precondition.go  what attempts need first, requested once for all of them:
 //	  handshake.go     the receiver's permission,
 //	  oauth2.go        or an access token

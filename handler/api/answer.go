@@ -49,6 +49,16 @@ func (c *call) inTurn(turns chan struct{}, answer func() ([]byte, error)) ([]byt
 	return text, c.hold(text)
 }
 
+// answerInTurn answers with JSON that inTurn makes.
+func (c *call) answerInTurn(turns chan struct{}, answer func() ([]byte, error)) error {
+	body, err := c.inTurn(turns, answer)
+	if err != nil {
+		return err
+	}
+	writeBody(c.w, http.StatusOK, typeJSON, body)
+	return nil
+}
+
 // hold takes memory for the answer, or the next part of it, until that is written. If a
 // request has changed something, its answer is never refused: it is small enough.
 func (c *call) hold(text []byte) error {

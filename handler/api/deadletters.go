@@ -109,12 +109,7 @@ func (c *call) listDeadLetters() error {
 	if c.wantsLines() {
 		return c.streamDeadLetters(q, limit)
 	}
-	body, err := c.inTurn(c.searches, func() ([]byte, error) { return c.deadLetterPage(q, limit) })
-	if err != nil {
-		return err
-	}
-	writeBody(c.w, http.StatusOK, typeJSON, body)
-	return nil
+	return c.answerInTurn(c.searches, func() ([]byte, error) { return c.deadLetterPage(q, limit) })
 }
 
 // deadLetterPage returns the answer with a page.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/http"
 	"strconv"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -89,10 +88,5 @@ func answerPage[T, U any](c *call, page []T, next *string, show func(T) U) error
 	for i, row := range page {
 		l.Data[i] = show(row)
 	}
-	body, err := c.inTurn(c.turns, func() ([]byte, error) { return encode(l) })
-	if err != nil {
-		return err
-	}
-	writeBody(c.w, http.StatusOK, typeJSON, body)
-	return nil
+	return c.answerInTurn(c.turns, func() ([]byte, error) { return encode(l) })
 }
