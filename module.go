@@ -18,6 +18,7 @@
 //	outbound/store/        the interface of stores; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/       where deliveries may go
 //	verify/                signature schemes as data, in both directions
+//	internal/freeport/     finds ports for the servers of tests and benchmarks
 //	internal/logged/       keeps a log that a test reads while it is written
 //	internal/must/         ends a test at a step that has failed
 //

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // Options that the Caddyfile's parser refuses are refused in JSON too, so that the API
@@ -20,7 +22,7 @@ func TestAPIInJSON(t *testing.T) {
 		`"tokens":[{"value":"x"}]`:                              "scope",
 		`"tokens":[{"scope":"read"}]`:                           "token: the secret is empty",
 	} {
-		config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_api",%s}]}]}}}}}`, adminPort(), freePort(), options)
+		config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_api",%s}]}]}}}}}`, adminPort(), freeport.Get(), options)
 		res := postLoad(t, "application/json", config)
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()

@@ -138,7 +138,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // because `caddy validate` provisions too.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
-	if err := registerEngineMetrics(ctx.GetMetricsRegistry()); err != nil {
+	// Those of webhook_verify too: its handlers may not get that far if this app fails.
+	r := ctx.GetMetricsRegistry()
+	if err := errors.Join(registerEngineMetrics(r), registerVerifyMetrics(r)); err != nil {
 		return err
 	}
 	if a.Store == nil {

@@ -16,6 +16,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
@@ -161,7 +162,7 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 			url %s
 			event_types *
 		}
-	}`, db, path, receiver.URL), fmt.Sprintf("http://127.0.0.1:%d {\n}", freePort()))
+	}`, db, path, receiver.URL), fmt.Sprintf("http://127.0.0.1:%d {\n}", freeport.Get()))
 	admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
 	<-asked
 	other := must.Get(sqlite.OpenConn(db))(t)

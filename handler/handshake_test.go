@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // A subscription with a handshake delivers to a server that answers that of a provider of
@@ -13,7 +15,7 @@ func TestHandshakeBetweenServers(t *testing.T) {
 	app := newApp(t)
 	got := make(chan struct{}, 1)
 	app.respond(func(http.ResponseWriter, *http.Request) { got <- struct{}{} })
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, fmt.Sprintf(`webhooks {
 		store sqlite %s
 		egress {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddytest"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -42,26 +42,7 @@ func TestMain(m *testing.M) {
 
 // adminPort is the port of the admin API of this process's only Caddy. It is a free
 // one, so that packages can be tested at the same time.
-var adminPort = sync.OnceValue(freePort)
-
-// freePort returns a port on which nothing listens.
-func freePort() int {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			panic(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if _, given := givenPorts.LoadOrStore(port, true); !given {
-			return port
-		}
-	}
-}
-
-// givenPorts are those that freePort has returned. Without it, it could return a port
-// again on which nothing listens yet, and a test's server would be its own upstream.
-var givenPorts sync.Map
+var adminPort = sync.OnceValue(freeport.Get)
 
 // runCaddy loads a config into the real Caddy of this process, in place of the previous
 // one. It consists of global options, which may be empty, and of sites. Parallel tests
@@ -250,7 +231,7 @@ type site struct {
 // in the body of the response.
 func serveSite(t *testing.T, options, directives string) site {
 	t.Helper()
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, options, fmt.Sprintf(`http://127.0.0.1:%d {
 	%s
 	handle_errors {

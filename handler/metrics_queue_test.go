@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // The metrics that alerts are based on exist in every state.
@@ -74,7 +76,7 @@ func unreached(t *testing.T, more string) string {
 			url http://127.0.0.1:%d
 			event_types *
 		}
-	}`, storePath(t), more, freePort())
+	}`, storePath(t), more, freeport.Get())
 }
 
 func forgetFigures() {

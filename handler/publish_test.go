@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
@@ -111,7 +112,7 @@ func TestPublishWithoutRoom(t *testing.T) {
 // By default, the event id is the provider's delivery id if the signature covers it, so
 // that a provider's retry is a duplicate.
 func TestProvidersRetryIsADuplicate(t *testing.T) {
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
 		handle /standard {
 			webhook_verify standard-webhooks whsec_%s
@@ -152,7 +153,7 @@ func TestProvidersRetryIsADuplicate(t *testing.T) {
 // Two providers may use the same ids: neither's webhooks are dropped, nor are their retries
 // stored again.
 func TestProvidersWithTheSameIDs(t *testing.T) {
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
 		webhook_verify standard-webhooks whsec_%s
 		webhook_publish {header.X-Provider}.created
@@ -326,7 +327,7 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 	down := newApp(t)
 	down.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	verify := fmt.Sprintf("webhook_verify github %q\n", testSecret)
-	away := fmt.Sprintf("reverse_proxy 127.0.0.1:%d", freePort())
+	away := fmt.Sprintf("reverse_proxy 127.0.0.1:%d", freeport.Get())
 	instead := fmt.Sprintf("reverse_proxy %s {\n@down status 503\nhandle_response @down {\nwebhook_publish app.down\n}\n}", down.addr)
 	for name, c := range map[string]struct {
 		directives string
@@ -347,7 +348,7 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 				got <- string(body)
 			}))
 			t.Cleanup(receiver.Close)
-			port := freePort()
+			port := freeport.Get()
 			runCaddy(t, deliveringTo(t, receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
 				%s
 				handle_errors 502 {
@@ -396,8 +397,8 @@ func TestPublishInsteadOfAResponse(t *testing.T) {
 // of it is a replay, even once the app is back.
 func TestPublishedInsteadIsRemembered(t *testing.T) {
 	app := newApp(t)
-	port := freePort()
-	away := freePort()
+	port := freeport.Get()
+	away := freeport.Get()
 	site := fmt.Sprintf(`http://127.0.0.1:%d {
 		webhook_verify stripe %q {
 			replay reject
@@ -421,14 +422,14 @@ func TestPublishedInsteadIsRemembered(t *testing.T) {
 
 // An error route that publishes refuses what webhook_verify has refused.
 func TestPublishRefused(t *testing.T) {
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`http://127.0.0.1:%d {
 		webhook_verify github s3cret
 		reverse_proxy 127.0.0.1:%d
 		handle_errors {
 			webhook_publish app.down
 		}
-	}`, port, freePort()))
+	}`, port, freeport.Get()))
 	r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}")
 	do(t, r).want(t, 401)
 	do(t, signGitHub(r, "other")).want(t, 401)
@@ -438,8 +439,8 @@ func TestPublishRefused(t *testing.T) {
 // without having passed through webhook_verify, or anybody could publish while the app is
 // away.
 func TestErrorRoutePublishesOnlyWhatIsVerified(t *testing.T) {
-	port := freePort()
-	away := fmt.Sprintf("127.0.0.1:%d", freePort())
+	port := freeport.Get()
+	away := fmt.Sprintf("127.0.0.1:%d", freeport.Get())
 	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`http://127.0.0.1:%d {
 		handle /github {
 			webhook_verify github %q

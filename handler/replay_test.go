@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // What happens to a message that is sent twice depends on the replay option.
@@ -239,7 +241,7 @@ func TestReplayMemoryOfEachRoute(t *testing.T) {
 // request.
 func TestReplayMemorySurvivesReloads(t *testing.T) {
 	app := newApp(t)
-	port := freePort()
+	port := freeport.Get()
 	sites := func(option, upstream string) string {
 		return fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe %q {\nreplay reject\n%s\n}\nreverse_proxy %s\n}", port, testSecret, option, upstream)
 	}
@@ -294,9 +296,9 @@ func TestReplayPoolIsBalanced(t *testing.T) {
 	if n := count(); n != 0 {
 		t.Fatalf("before: got %d references, want 0", n)
 	}
-	one := fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe s\n}\n", freePort())
-	two := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s\nwebhook_verify slack s\n}\n}\n", freePort())
-	bad := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s {\nreplay ack\n}\n}\n}\n", freePort())
+	one := fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe s\n}\n", freeport.Get())
+	two := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s\nwebhook_verify slack s\n}\n}\n", freeport.Get())
+	bad := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s {\nreplay ack\n}\n}\n}\n", freeport.Get())
 	for _, step := range []struct {
 		sites string
 		want  int

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // likeVerdict reports whether an app server may mistake a header for Webhook-Verified.
@@ -17,7 +19,7 @@ func likeVerdict(name string) bool {
 func TestForgedVerdictHeaders(t *testing.T) {
 	app := newApp(t)
 	site := func(options string) string {
-		port := freePort()
+		port := freeport.Get()
 		runCaddy(t, options, fmt.Sprintf(`http://127.0.0.1:%d {
 	webhook_verify github %q
 	reverse_proxy %s

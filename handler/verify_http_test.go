@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/quic-go/quic-go/http3"
 )
@@ -168,7 +169,7 @@ func waitForTLS(t *testing.T, addr string, config *tls.Config) {
 
 func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 	app := newApp(t)
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, "", fmt.Sprintf(`https://localhost:%d {
 	tls internal
 	webhook_verify github %q {
@@ -221,7 +222,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 // A body that stalls is refused in each version of HTTP. In HTTP/1.1, the connection is
 // closed too; later versions don't allow the Connection header.
 func TestStalledBodyByEachHTTP(t *testing.T) {
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, fmt.Sprintf("servers {\ntimeouts {\nread_body_idle 100ms\n}\n}\nwebhooks {\nstore sqlite %s\n}", storePath(t)), fmt.Sprintf(`https://localhost:%d {
 	tls internal
 	handle /verify {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -32,7 +33,7 @@ func TestProxyRetriesAfterDialError(t *testing.T) {
 		lb_policy first
 		lb_retries 3
 		fail_duration 10s
-	}`, testSecret, freePort(), freePort(), app.addr))
+	}`, testSecret, freeport.Get(), freeport.Get(), app.addr))
 	for name, size := range proxySizes {
 		t.Run(name, func(t *testing.T) {
 			body := string(spooltest.Bytes(size))
@@ -139,7 +140,7 @@ func TestProxyToH2C(t *testing.T) {
 		s.Protocols = new(http.Protocols)
 		s.Protocols.SetUnencryptedHTTP2(true)
 	})
-	s := serveSite(t, "", fmt.Sprintf("webhook_verify github %q\nreverse_proxy h2c://127.0.0.1:%d h2c://%s {\nlb_policy first\nlb_retries 2\nfail_duration 10s\n}", testSecret, freePort(), app.addr))
+	s := serveSite(t, "", fmt.Sprintf("webhook_verify github %q\nreverse_proxy h2c://127.0.0.1:%d h2c://%s {\nlb_policy first\nlb_retries 2\nfail_duration 10s\n}", testSecret, freeport.Get(), app.addr))
 	for name, size := range proxySizes {
 		t.Run(name, func(t *testing.T) {
 			body := string(spooltest.Bytes(size))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -212,7 +213,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := loadCaddy(t, "", fmt.Sprintf("http://127.0.0.1:%d {\n%s\n}", freePort(), tt.directive))
+			got := loadCaddy(t, "", fmt.Sprintf("http://127.0.0.1:%d {\n%s\n}", freeport.Get(), tt.directive))
 			if !strings.Contains(got, tt.want) {
 				t.Fatalf("got %s; want an error with %q", got, tt.want)
 			}
@@ -230,7 +231,7 @@ func TestConfigErrors(t *testing.T) {
 		`"max_body":-1`:                     `max_body must not be negative`,
 	} {
 		t.Run("in JSON "+field, func(t *testing.T) {
-			config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secrets":["s"],%s}]}]}}}}}`, adminPort(), freePort(), field)
+			config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secrets":["s"],%s}]}]}}}}}`, adminPort(), freeport.Get(), field)
 			res := postLoad(t, "application/json", config)
 			defer res.Body.Close()
 			body, _ := io.ReadAll(res.Body)
@@ -412,7 +413,7 @@ func TestUnsignedHandshake(t *testing.T) {
 // If the app can't be reached, an error route can proxy the same request elsewhere.
 func TestErrorRoutesGetTheBody(t *testing.T) {
 	fallback := newApp(t)
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, "", fmt.Sprintf(`http://127.0.0.1:%d {
 	webhook_verify github %q
 	reverse_proxy 127.0.0.1:%d
@@ -421,7 +422,7 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 			header_up X-Length {header.Content-Length}
 		}
 	}
-}`, port, testSecret, freePort(), fallback.addr))
+}`, port, testSecret, freeport.Get(), fallback.addr))
 	body := string(spooltest.Bytes(200 << 10))
 	do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)).want(t, http.StatusOK)
 	if got := fallback.one(t); string(got.body) != body {
@@ -567,7 +568,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 // The responses to all invalid signatures are the same.
 func TestSameResponseToAllInvalidSignatures(t *testing.T) {
 	app := newApp(t)
-	port := freePort()
+	port := freeport.Get()
 	runCaddy(t, "", fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe one two\nreverse_proxy %s\n}", port, app.addr))
 	now := strconv.FormatInt(time.Now().Unix(), 10)
 	for name, signature := range map[string]string{

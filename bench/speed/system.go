@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // bench has what all scenarios use.
@@ -87,14 +88,7 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * (time.Second / 100) // USER_HZ is 100 on all platforms
 }
 
-func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+func freeAddress() string { return fmt.Sprint("127.0.0.1:", freeport.Get()) }
 
 // server is a Caddy with a store.
 type server struct {
@@ -177,7 +171,7 @@ func (b *bench) launch(dir, options, sink string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin, site, verify := freePort(), freePort(), freePort()
+	admin, site, verify := freeAddress(), freeAddress(), freeAddress()
 	config := filepath.Join(dir, "Caddyfile")
 	text := fmt.Sprintf(caddyfile, admin, store, options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret, verify)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -201,7 +195,7 @@ func (s *server) ready() error {
 
 // sink starts the load generator's receiver, and returns its URL.
 func (b *bench) sink() (*process, string, error) {
-	addr := freePort()
+	addr := freeAddress()
 	p, err := start(nil, b.loadgen, "sink", "-listen", addr)
 	if err != nil {
 		return nil, "", err

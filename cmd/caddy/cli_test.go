@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // TestCommands controls a running server with an operator's commands.
@@ -150,7 +152,7 @@ func TestCommandErrors(t *testing.T) {
 func TestCommandsByToken(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
-	site := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	site := fmt.Sprintf("127.0.0.1:%d", freeport.Get())
 	s := startServer(t, strings.Replace(withOptions(local), "{", "{\n\tskip_install_trust\n\tauto_https disable_redirects", 1)+`
 https://`+site+` {
 	tls internal

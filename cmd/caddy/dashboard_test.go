@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // TestDashboard goes through the page as somebody does who is on call: what has
@@ -443,7 +445,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Skip("chromedriver is not installed: .ci/run installs it and runs this")
 	}
-	port := freePort(t)
+	port := freeport.Get()
 	cmd := exec.Command(driver, fmt.Sprintf("--port=%d", port))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

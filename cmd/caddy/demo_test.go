@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 const root = "../.."
@@ -60,7 +62,7 @@ func startDemo(t *testing.T) *demo {
 	for _, port := range []string{"8080", "8081"} {
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			pairs = append(pairs, port, fmt.Sprint(freePort(t)))
+			pairs = append(pairs, port, fmt.Sprint(freeport.Get()))
 			continue
 		}
 		l.Close()

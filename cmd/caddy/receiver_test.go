@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // receiver is a server that receives webhooks: a subscriber's, or an app behind Caddy.
@@ -57,7 +59,7 @@ func newReceiver(t *testing.T) *receiver {
 // downReceiver returns a receiver that doesn't listen yet.
 func downReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{t, &inbox{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}}
+	r := &receiver{t, &inbox{addr: fmt.Sprintf("127.0.0.1:%d", freeport.Get())}}
 	r.arrived.L = &r.mu
 	t.Cleanup(r.down)
 	return r

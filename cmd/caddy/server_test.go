@@ -14,11 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 )
 
@@ -97,7 +97,7 @@ func newServer(t *testing.T, caddyfile string, env ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port := freeport.Get()
 	s := &server{t, &machine{
 		dir: dir, out: new(output),
 		addr:  fmt.Sprintf("127.0.0.1:%d", port),
@@ -402,46 +402,6 @@ type output struct{ logged.Buffer }
 func (o *output) len() int { return len(o.String()) }
 
 func (o *output) after(mark int) string { return o.String()[mark:] }
-
-// ports is the block of ports of this process. Caddy would share a port with another process
-// that listens on it. The listener on the first port shows other runs of these tests that the
-// block is taken.
-//
-// The ports are below the system's ephemeral ports. Otherwise a connection to a closed port
-// could have the same source port, and so connect to itself.
-var ports = struct {
-	sync.Mutex
-	block      net.Listener
-	next, last int
-}{}
-
-const portBlock = 1000
-
-// freePort returns a port on which nothing listens. It returns each port only once.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ports.Lock()
-	defer ports.Unlock()
-	// from 11000 on, since browsers refuse to open 10080
-	for first := 11_000; ports.block == nil && first < 32_000; first += portBlock {
-		if l, err := listen(first); err == nil {
-			ports.block, ports.next, ports.last = l, first, first+portBlock-1
-		}
-	}
-	for ports.next < ports.last {
-		ports.next++
-		if l, err := listen(ports.next); err == nil {
-			l.Close()
-			return ports.next
-		}
-	}
-	t.Fatal("there is no free port")
-	return 0
-}
-
-func listen(port int) (net.Listener, error) {
-	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-}
 
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {

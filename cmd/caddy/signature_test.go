@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 func hmacSHA256(key []byte, parts ...string) []byte {
@@ -186,7 +188,7 @@ http://:{$IN} {
 	}
 }
 `
-	std, in := whsec("std"), fmt.Sprint(freePort(t))
+	std, in := whsec("std"), fmt.Sprint(freeport.Get())
 	s := startServer(t, withOptions(local+schemes+subscriptions)+inbound, "RECEIVER="+r.addr, "STD_SECRET="+std, "ACME_SECRET="+acmeSecret, "IN="+in)
 	created := s.manager().do("POST", "/subscriptions", object{"url": r.url("/created"), "event_types": []string{"order.*"}, "scheme": "initech", "secret": acmeSecret}).
 		want(http.StatusCreated).object()
@@ -254,7 +256,7 @@ http://:{$IN} {
 // routes of another server, whose connections a reload doesn't close.
 func TestMigrationToAnotherScheme(t *testing.T) {
 	t.Parallel()
-	env := []string{"SECRET=" + whsec("crm"), fmt.Sprint("IN=", freePort(t))}
+	env := []string{"SECRET=" + whsec("crm"), fmt.Sprint("IN=", freeport.Get())}
 	startServer(t, withOptions("")+`
 http://127.0.0.1:{$IN} {
 	handle /old {

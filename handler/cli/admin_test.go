@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -51,9 +53,7 @@ func TestSocketAddress(t *testing.T) {
 // returns the endpoint's address.
 func runCaddy(t *testing.T) string {
 	t.Helper()
-	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
-	address := l.Addr().String()
-	l.Close()
+	address := fmt.Sprint("127.0.0.1:", freeport.Get())
 	no := false
 	quiet := &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
 	admin := &caddy.AdminConfig{Listen: address, EnforceOrigin: true, Config: &caddy.ConfigSettings{Persist: &no}}
