@@ -115,19 +115,18 @@ func admin(t testing.TB, method, path, body string) answered {
 // is just being closed is lost unread, so it is made again.
 func ask(t testing.TB, c *http.Client, r *http.Request) *http.Response {
 	t.Helper()
-	for try := 0; ; try++ {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		res, err := c.Do(r)
 		if err == nil {
 			return res
 		}
 		unread := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
-		if !unread || try == 10 || r.Body != nil && r.GetBody == nil {
+		if !unread || time.Now().After(end) || r.Body != nil && r.GetBody == nil {
 			t.Fatal(err)
 		}
 		if r.GetBody != nil {
 			r.Body = must.Get(r.GetBody())(t)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
