@@ -2,15 +2,15 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 )
 
 // serve runs a handler in place of Caddy's admin endpoint, and returns its address.
@@ -31,14 +31,13 @@ func answer(status int, contentType, text string) http.HandlerFunc {
 
 // If there is no API at the address, the error says what is there and what to do.
 func TestErrorsWithoutAnAPI(t *testing.T) {
-	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
-	closed.Close()
+	closed := fmt.Sprintf("127.0.0.1:%d", freeport.Get())
 	for name, c := range map[string]struct {
 		address string
 		code    int
 		says    []string
 	}{
-		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config", "admin off"}},
+		"nothing listens":       {closed, 1, []string{"can't be reached at " + closed, "connection refused", "--address", "--config", "admin off"}},
 		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
 		"several ports":         {"localhost:1-3", 1, []string{"range of ports"}},
 		"a URL":                 {"http://localhost:2019", 2, []string{"is not a URL", "localhost:2019", "--api"}},

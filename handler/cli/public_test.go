@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"net"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -69,9 +70,7 @@ func named(t *testing.T, text string) string {
 
 func TestErrorsOfAPublicAPI(t *testing.T) {
 	s := start(t)
-	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
-	closed.Close()
-	other := "http://" + closed.Addr().String()
+	other := fmt.Sprintf("http://127.0.0.1:%d", freeport.Get())
 	private := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(private.Close)
 	url := s.public()

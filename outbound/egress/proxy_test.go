@@ -3,6 +3,7 @@ package egress
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -174,8 +176,6 @@ func TestProxyErrors(t *testing.T) {
 		})
 		return "http://" + listener.Addr().String()
 	}
-	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
-	closed.Close()
 
 	tests := []struct {
 		name, proxy, want string
@@ -183,7 +183,7 @@ func TestProxyErrors(t *testing.T) {
 	}{
 		{"refuses", refusing.URL, "it answered 403 to CONNECT for port 8080", false},
 		{"wants credentials", unauthorized.URL, "it answered 407 to CONNECT for port 8080", false},
-		{"is down", "http://" + closed.Addr().String(), "connection refused", false},
+		{"is down", fmt.Sprintf("http://127.0.0.1:%d", freeport.Get()), "connection refused", false},
 		{"talks nonsense", raw("SSH-2.0-OpenSSH_9.9\r\n"), "the proxy failed", false},
 		{"talks too soon", raw("HTTP/1.1 200 OK\r\n\r\nhello"), "the proxy failed", false},
 		{"talks without end", raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 2*maxResponseHeader)), "the proxy failed", false},

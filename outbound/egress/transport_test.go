@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -299,9 +300,7 @@ func TestTransportErrors(t *testing.T) {
 		"empty.example.com":   {""},
 		"slow.example.com":    nil,
 	})
-	closed := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
-	_, port, _ := net.SplitHostPort(closed.Addr().String())
-	closed.Close()
+	closed := freeport.Get()
 
 	tests := []struct {
 		name, host, stage, want string
@@ -318,7 +317,7 @@ func TestTransportErrors(t *testing.T) {
 			if tt.timeout {
 				o.DNSTimeout = 50 * time.Millisecond
 			}
-			_, err := post(t, newClient(t, o), "http://"+tt.host+":"+port)
+			_, err := post(t, newClient(t, o), fmt.Sprintf("http://%s:%d", tt.host, closed))
 			failed, ok := errors.AsType[*ConnectError](err)
 			if !ok {
 				t.Fatalf("got %v, want a *ConnectError", err)
