@@ -75,7 +75,8 @@ func newStress(t *testing.T) *stress {
 		Retry: Schedule{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond},
 		Subscriptions: []SubscriptionSpec{
 			{Name: "configured", EventTypes: []string{"*"}},
-			{Name: "ordered", EventTypes: []string{"*"}, Tenant: "ordered", Ordered: true},
+			// No attempt at the ordered one is given up while its receiver may still record it.
+			{Name: "ordered", EventTypes: []string{"*"}, Tenant: "ordered", Ordered: true, Timeout: stressPatience},
 		},
 		Observer: s,
 	}
