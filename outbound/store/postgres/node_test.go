@@ -26,7 +26,7 @@ import (
 
 const (
 	// patience is how long a test waits for something that must happen.
-	patience = 30 * time.Second
+	patience = time.Minute
 	// short is a lease that expires soon.
 	short = 300 * time.Millisecond
 )
