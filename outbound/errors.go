@@ -3,6 +3,7 @@ package outbound
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -48,6 +49,19 @@ type Reused struct {
 
 func (e *Reused) Error() string {
 	return fmt.Sprintf("event_id %q was used before, for an event with another type or payload: use a new one", e.EventID)
+}
+
+// Taken is the error for a subscription's id that another one has already.
+type Taken struct {
+	Subscription *Subscription // the one that has it
+	Differs      []string      // the fields in which that isn't what was asked for, named as in the API
+}
+
+func (e *Taken) Error() string {
+	if len(e.Differs) == 0 {
+		return fmt.Sprintf("there is the same subscription with the id %s already", e.Subscription.ID)
+	}
+	return fmt.Sprintf("subscription_id %q is taken by a subscription that differs in %s: change that one, or use another id", e.Subscription.ID, strings.Join(e.Differs, ", "))
 }
 
 // isRefusal reports whether an error is the publisher's fault.

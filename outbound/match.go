@@ -84,7 +84,9 @@ func (ls *lanes) remove(l *lane) {
 	defer ls.mu.Unlock()
 	s := l.sub()
 	delete(ls.keys, s.Key)
-	delete(ls.ids, s.ID)
+	if ls.ids[s.ID] == l { // after its deletion, another may have got its id
+		delete(ls.ids, s.ID)
+	}
 	ls.removePatterns(l, s)
 }
 

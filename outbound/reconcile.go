@@ -21,9 +21,12 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	for i := range c.Subscriptions {
 		spec := &c.Subscriptions[i]
 		wanted[spec.id()] = true
-		if s, err := e.Subscription(spec.id()); err == nil && s.Tenant != spec.Tenant {
-			return fmt.Errorf("subscription %s: its deliveries are for the tenant %q and can't go to the tenant %q: give the new tenant's subscription another name",
-				spec.Name, s.Tenant, spec.Tenant)
+		s, err := e.Subscription(spec.id())
+		if err != nil {
+			continue
+		}
+		if err := spec.checkStored(s); err != nil {
+			return fmt.Errorf("subscription %s: %w", spec.Name, err)
 		}
 	}
 	for _, l := range e.lanes.all() {
@@ -43,6 +46,18 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	}
 	e.warnUndeliverable(c)
 	return e.catalogue.reconcile(ctx, c)
+}
+
+// checkStored checks whether a subscription of the configuration can have the id that a
+// stored one has.
+func (s *SubscriptionSpec) checkStored(row *store.Subscription) error {
+	switch {
+	case !row.FromConfig:
+		return fmt.Errorf("%s was created through the API: give this one another name, or delete that one", row.ID)
+	case row.Tenant != s.Tenant:
+		return fmt.Errorf("its deliveries are for the tenant %q and can't go to the tenant %q: give the new tenant's subscription another name", row.Tenant, s.Tenant)
+	}
+	return nil
 }
 
 // warnUndeliverable logs that deliveries of some subscriptions can't be made, as
@@ -80,6 +95,9 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 			return err
 		}
 		if l = e.lanes.byID(id); l == nil {
+			return err
+		}
+		if err := spec.checkStored(l.sub()); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package outbound
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +21,7 @@ import (
 // SubscriptionSpec is what a user sets of a subscription.
 type SubscriptionSpec struct {
 	Name        string // for subscriptions of the configuration, whose id is sub_<name>
+	ID          string // for others: their id, see checkID; "" to have one generated
 	URL         string
 	EventTypes  []string
 	Tenant      string
@@ -122,7 +125,30 @@ func (s *SubscriptionSpec) checkNew(c *Settings) error {
 	if err := checkTokenURL(&s.OAuth2, c.Policy); err != nil {
 		return err
 	}
-	return s.check(c)
+	if err := s.check(c); err != nil {
+		return err
+	}
+	return s.checkID()
+}
+
+// checkID checks an id that a caller chose. That of a tenant's subscription has the
+// tenant in it, so that no tenant can take the id of another's, nor find out that it
+// exists. A name has no dot, so the last one ends the tenant.
+func (s *SubscriptionSpec) checkID() error {
+	if s.ID == "" {
+		return nil
+	}
+	prefix := store.SubscriptionPrefix
+	if s.Tenant != "" {
+		prefix += s.Tenant + "."
+	}
+	if name, ok := strings.CutPrefix(s.ID, prefix); !ok || !nameForm.MatchString(name) {
+		return invalid("subscription_id", "must be %s and then up to 64 of the characters A-Z a-z 0-9 _ -, as in %[1]scrm; leave it out to have one generated", prefix)
+	}
+	if _, ok := store.ParseID(store.SubscriptionPrefix, s.ID); ok {
+		return invalid("subscription_id", "has the form of a generated id: choose a word, as in sub_crm")
+	}
+	return nil
 }
 
 // check checks everything but the URLs.
@@ -266,6 +292,42 @@ func cloneMap(m map[string]string) map[string]string {
 	}
 	return maps.Clone(m)
 }
+
+// differs returns the fields, named as in the API, in which a stored subscription isn't
+// what the spec asks for. Without secrets, it asks for none in particular.
+func (s *SubscriptionSpec) differs(row *store.Subscription) (fields []string) {
+	want := *row
+	s.apply(&want)
+	for _, f := range []struct {
+		name      string
+		asked, is any
+	}{
+		{"url", want.URL, row.URL},
+		{"event_types", want.EventTypes, row.EventTypes},
+		{"description", want.Description, row.Description},
+		{"headers", want.Headers, row.Headers},
+		{"oauth2", want.OAuth2, row.OAuth2},
+		{"handshake", want.Handshake, row.Handshake},
+		{"scheme", want.Scheme, row.Scheme},
+		{"rate_limit", want.RateLimit, row.RateLimit},
+		{"retry", want.Retry, row.Retry},
+		{"timeout", want.Timeout, row.Timeout},
+		{"ordered", want.Ordered, row.Ordered},
+		{"filter", want.Filter, row.Filter},
+		{"transform", want.Transform, row.Transform},
+		{"metadata", want.Metadata, row.Metadata},
+		{"secret", want.Secrets[0].Value, row.Secrets[0].Value},
+	} {
+		if a, b := digest(f.asked), digest(f.is); subtle.ConstantTimeCompare(a[:], b[:]) == 0 {
+			fields = append(fields, f.name)
+		}
+	}
+	return fields
+}
+
+// digest returns a hash of a value, since comparing secrets themselves takes a time that
+// tells how much of them is the same.
+func digest(v any) [sha256.Size]byte { return sha256.Sum256(fmt.Appendf(nil, "%#v", v)) }
 
 // matches reports whether a subscription of the configuration is already stored
 // like this.

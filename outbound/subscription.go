@@ -33,19 +33,24 @@ const ReasonDeleted = "subscription deleted"
 const ReasonCancelled = "cancelled by hand"
 
 // CreateSubscription stores a subscription, which gets the events published from now
-// on. The result includes the secrets.
+// on. The result includes the secrets. The error is a *Taken if a subscription that isn't
+// of the configuration has its id.
 func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) (*Subscription, error) {
 	c := e.config.Load()
 	if err := spec.checkNew(&c.Settings); err != nil {
 		return nil, err
 	}
 	s := &store.Subscription{Key: e.ids.Next(), Active: true, Updated: e.clock.Now()}
-	s.ID = s.Key.With(store.SubscriptionPrefix)
+	s.ID = cmp.Or(spec.ID, s.Key.With(store.SubscriptionPrefix))
 	spec.apply(s)
 	if err := ensureSecret(s, c); err != nil {
 		return nil, err
 	}
-	if err := e.create(ctx, s); err != nil {
+	err := e.create(ctx, s)
+	if spec.ID != "" && errors.Is(err, ErrConflict) {
+		return nil, e.taken(ctx, &spec, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	c.warnShortSecrets(Named(s.ID, s.Tenant), s.Scheme, spec.Secrets)
@@ -61,6 +66,28 @@ func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
 	}
 	e.applySubscription(s)
 	return nil
+}
+
+// taken returns the error for a subscription whose id is taken, which the store has
+// reported as err.
+func (e *Engine) taken(ctx context.Context, spec *SubscriptionSpec, err error) error {
+	// An edit that fails changes nothing. This reads what is stored, which another node
+	// may just have created.
+	_, found := e.store.UpdateSubscription(ctx, spec.ID, func(s *store.Subscription) error {
+		if s.FromConfig {
+			return e.errConfigured(s)
+		}
+		return &Taken{Subscription: s, Differs: spec.differs(s)}
+	})
+	if errors.Is(found, ErrNotFound) { // it was deleted just now
+		return err
+	}
+	if t, ok := errors.AsType[*Taken](found); ok && e.lanes.byKey(t.Subscription.Key) == nil {
+		if err := e.refreshSubscriptions(ctx); err != nil {
+			return err
+		}
+	}
+	return found
 }
 
 // Subscription returns a subscription by its id, or ErrNotFound.

@@ -117,6 +117,24 @@ var concurrentTests = []test{
 		want[0] = store.Stored
 		same(b, "outcomes", results, want)
 	}},
+	{"one of many subscriptions with the same id is created", func(b *bench) {
+		var wg sync.WaitGroup
+		var created atomic.Pointer[store.Subscription]
+		for range 8 {
+			s := &store.Subscription{Key: b.ids.Next(), ID: "crm", URL: "https://example.com", EventTypes: []string{"*"}, Updated: b.now()}
+			wg.Go(func() {
+				err := b.CreateSubscription(b.ctx(), s)
+				if err == nil && created.Swap(s) != nil {
+					b.Error("two were created")
+				}
+				if err != nil && !errors.Is(err, store.ErrConflict) {
+					b.Errorf("creating: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		sameSubscriptions(b, created.Load())
+	}},
 	{"a dead letter is queued again once", func(b *bench) {
 		const callers, letters, limit = 4, 60, 7
 		s := b.subscribe("crm")
