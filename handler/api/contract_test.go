@@ -309,6 +309,9 @@ func TestContract(t *testing.T) {
 	r := newReceiver(t, 500)
 	r.answers(500, "no database")
 
+	for _, status := range []int{201, 200} {
+		s.post("/subscriptions", `{"subscription_id":"sub_crm","url":"`+r.URL+`","event_types":["none"]}`).want(t, status)
+	}
 	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*"],"description":"CRM","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"filter":"!has(payload.test)"}`).want(t, 201)
 	id := sub.text("subscription_id")
 	s.get("/subscriptions").want(t, 200)

@@ -56,6 +56,7 @@ const (
 	codeTooSlow          = "body_too_slow"
 	codeConflict         = "conflict"
 	codeReused           = "event_id_reused"
+	codeTaken            = "subscription_id_reused"
 	codeTooLarge         = "too_large"
 	codeMediaType        = "unsupported_media_type"
 	codeUnknownField     = "unknown_field"
@@ -85,6 +86,7 @@ var kinds = map[string]kind{
 	codeTooSlow:          {http.StatusRequestTimeout, "The body arrives too slowly"},
 	codeConflict:         {http.StatusConflict, "It contradicts what is stored"},
 	codeReused:           {http.StatusConflict, "The event id is taken"},
+	codeTaken:            {http.StatusConflict, "The subscription id is taken"},
 	codeTooLarge:         {http.StatusRequestEntityTooLarge, "The body is too large"},
 	codeMediaType:        {http.StatusUnsupportedMediaType, "The content type is not supported"},
 	codeUnknownField:     {http.StatusUnprocessableEntity, "A field is unknown"},
@@ -159,6 +161,9 @@ func problemOf(err error) *problem {
 	}
 	if e, ok := errors.AsType[*outbound.Reused](err); ok {
 		return refuse(codeReused, "%v", e).at("event_id")
+	}
+	if e, ok := errors.AsType[*outbound.Taken](err); ok {
+		return refuse(codeTaken, "%v", e).at("subscription_id")
 	}
 	if e, ok := errors.AsType[*outbound.Limited](err); ok {
 		return refuse(codeRateLimited, "%v", e).with("Retry-After", e.RetryAfter())

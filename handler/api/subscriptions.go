@@ -68,7 +68,7 @@ func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 // when it is created.
 var (
 	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "handshake", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "transform", "metadata"}
-	creatable  = append(slices.Clone(changeable), "tenant", "secret")
+	creatable  = append(slices.Clone(changeable), "subscription_id", "tenant", "secret")
 )
 
 // unchangeable says of other fields how they are changed instead.
@@ -76,6 +76,8 @@ var unchangeable = map[string]string{
 	"secret": "it is changed by POST /subscriptions/{id}/rotate-secret",
 	"active": "it is changed by POST /subscriptions/{id}/activate and /deactivate",
 	"tenant": "it can't be changed: create another subscription for the other tenant",
+
+	"subscription_id": "it can't be changed: create another subscription",
 }
 
 // setField sets a field of a subscription to the value that was sent; null resets it
@@ -94,6 +96,8 @@ func setField(spec *outbound.SubscriptionSpec, field string, value []byte) error
 		return readString(field, value, &spec.Filter)
 	case "transform":
 		return readString(field, value, &spec.Transform)
+	case "subscription_id":
+		return readNonEmpty(field, value, &spec.ID)
 	case "tenant":
 		return readNonEmpty(field, value, &spec.Tenant)
 	case "secret":
@@ -151,11 +155,13 @@ func readRate(field string, value []byte, to *float64) error {
 	return nil
 }
 
-// created is a new subscription with its secret.
+// created is a new subscription with its secret, or the one that its id was given to
+// before.
 type created struct {
 	subscription
 	Secret    string  `json:"secret"`
 	PublicKey *string `json:"public_key"`
+	Duplicate bool    `json:"duplicate"`
 }
 
 func (c *call) createSubscription() error {
@@ -167,13 +173,17 @@ func (c *call) createSubscription() error {
 	if spec.URL == "" {
 		return refuse(codeMissingField, "url is missing: say where deliveries go, as in https://example.com/hooks").at("url")
 	}
+	status := http.StatusCreated
 	s, err := c.engine.CreateSubscription(c.r.Context(), spec)
+	if taken, ok := errors.AsType[*outbound.Taken](err); ok && len(taken.Differs) == 0 {
+		s, err, status = taken.Subscription, nil, http.StatusOK
+	}
 	if err != nil {
 		return err
 	}
 	c.w.Header().Set("Location", "subscriptions/"+s.ID) // relative, since the mount's prefix isn't known here
 	signing := c.engine.Signing(s)
-	return c.answer(http.StatusCreated, created{c.subscriptionOf(s), signing.Secret, orNull(signing.PublicKey)})
+	return c.answer(status, created{c.subscriptionOf(s), signing.Secret, orNull(signing.PublicKey), status == http.StatusOK})
 }
 
 func (c *call) listSubscriptions() error {

@@ -98,6 +98,33 @@ func TestSubscriptionLife(t *testing.T) {
 	s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict").contains(t, "detail", "replay the event")
 }
 
+// A subscription with an id of the caller's is created once, however often that is
+// requested. If the first response was lost, the next one has the same secret.
+func TestCreatedAgain(t *testing.T) {
+	s := start(t)
+	const body = `{"subscription_id":"sub_crm","url":"https://example.com/a","event_types":["a","b.*"],"headers":{"X-A":"1"},"rate_limit":"60/m","retry":["1m"]}`
+	first := s.post("/subscriptions", body).want(t, 201).has(t, "subscription_id", "sub_crm").has(t, "duplicate", false)
+	a := s.post("/subscriptions", body)
+	again := a.want(t, 200).has(t, "duplicate", true)
+	again["duplicate"] = false
+	if fmt.Sprint(again) != fmt.Sprint(first) || a.Header.Get("Location") != "subscriptions/sub_crm" {
+		t.Errorf("got %v %v, want %v", a.Header, again, first)
+	}
+	other := strings.Replace(body, `"1"`, `"2"`, 1)
+	s.post("/subscriptions", other).refused(t, 409, "subscription_id_reused").has(t, "field", "subscription_id").contains(t, "detail", "differs in headers")
+	s.do(call{method: "PATCH", path: "/subscriptions/sub_crm", body: `{"headers":{"X-A":"2"}}`}).want(t, 200)
+	s.post("/subscriptions", body).refused(t, 409, "subscription_id_reused")
+	rotated := s.post("/subscriptions/sub_crm/rotate-secret", "").want(t, 200).text("secret")
+	s.post("/subscriptions", other).want(t, 200).has(t, "secret", rotated)
+	if got := len(s.pages("/subscriptions?limit=9")); got != 1 {
+		t.Errorf("got %d subscriptions, want 1", got)
+	}
+
+	s.do(call{method: "PATCH", path: "/subscriptions/sub_crm", body: `{"subscription_id":"sub_b"}`}).refused(t, 422, "unknown_field").contains(t, "detail", "it can't be changed")
+	s.post("/subscriptions", `{"subscription_id":"crm","url":"https://example.com/a","event_types":["a"]}`).refused(t, 422, "invalid_field").has(t, "field", "subscription_id")
+	s.post("/subscriptions", `{"subscription_id":"","url":"https://example.com/a","event_types":["a"]}`).refused(t, 422, "invalid_field").contains(t, "detail", "is empty")
+}
+
 // If the scheme has key pairs, the public key is shown wherever the secret is.
 func TestPublicKey(t *testing.T) {
 	s := start(t)

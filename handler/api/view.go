@@ -226,7 +226,7 @@ func (v view) CreateSubscription(ctx context.Context, spec outbound.Subscription
 	if err := v.confineTenant(&spec.Tenant); err != nil {
 		return nil, err
 	}
-	if v.tenant != "" && len(v.engine.Subscriptions(v.tenant, 0, maxSubscriptions)) == maxSubscriptions {
+	if _, err := v.Subscription(spec.ID); err != nil && v.tenant != "" && len(v.engine.Subscriptions(v.tenant, 0, maxSubscriptions)) == maxSubscriptions {
 		return nil, refuse(codeConflict, "there are %d subscriptions, which is the most that a tenant can have here: delete one that is not needed", maxSubscriptions)
 	}
 	if err := v.checkTimeout(spec.Timeout, 0); err != nil {

@@ -469,14 +469,40 @@ func TestTenantsSubscriptionsAreBounded(t *testing.T) {
 	s := start(t)
 	own, body := s.of("acme"), `{"url":"https://example.com/hooks","event_types":["a"]}`
 	last := ""
-	for range 200 {
+	for range 199 {
 		last = own.post("/subscriptions", body).want(t, 201).text("subscription_id")
 	}
+	chosen := strings.Replace(body, "{", `{"subscription_id":"sub_acme.crm",`, 1)
+	own.post("/subscriptions", chosen).want(t, 201)
 	own.post("/subscriptions", body).refused(t, 409, "conflict")
+	own.post("/subscriptions", chosen).want(t, 200)
 	s.of("other").post("/subscriptions", body).want(t, 201)
 	s.post("/subscriptions", strings.Replace(body, "{", `{"tenant":"acme",`, 1)).want(t, 201) // by the operator
 	own.do(call{method: "DELETE", path: "/subscriptions/" + last}).want(t, 204)
 	own.post("/subscriptions", body).refused(t, 409, "conflict")
+}
+
+// A tenant isn't told which ids others have: it can only choose its own.
+func TestTenantsChooseTheirOwnIDs(t *testing.T) {
+	s := start(t)
+	create := func(s *server, id string) answer {
+		return s.post("/subscriptions", `{"subscription_id":"`+id+`","url":"https://example.com/hooks","event_types":["a"]}`)
+	}
+	acme, rival := s.of("acme"), s.of("acme.eu")
+	create(s, "sub_crm").want(t, 201)
+	create(acme, "sub_acme.crm").want(t, 201).has(t, "tenant", "acme")
+	create(rival, "sub_acme.eu.crm").want(t, 201).has(t, "tenant", "acme.eu")
+	for _, id := range []string{"sub_%s", "sub_acme.%s", "sub_acme.eu.%s"} {
+		for name, other := range map[string]*server{"acme": acme, "acme.eu": rival} {
+			if id == "sub_"+name+".%s" {
+				continue
+			}
+			taken, free := create(other, fmt.Sprintf(id, "crm")).refused(t, 422, "invalid_field"), create(other, fmt.Sprintf(id, "no1")).refused(t, 422, "invalid_field")
+			if fmt.Sprint(taken) != fmt.Sprint(free) {
+				t.Errorf("%s of %s: got %v if it exists, %v if not", id, name, taken, free)
+			}
+		}
+	}
 }
 
 // A tenant can't set a longer timeout than the server's, since attempts that hang keep
