@@ -55,6 +55,19 @@ func (c *call) request(method, path string, query url.Values, body []byte, print
 	return c.print(response, print)
 }
 
+// withRetryHint adds to an error, after which something may have been created, whether
+// it is safe to run the command again: only with an id, which the flag gives.
+func (c *call) withRetryHint(err error, flag, perhaps, list string) error {
+	var lost *noResponse
+	if !errors.As(err, &lost) || !lost.sent {
+		return err
+	}
+	if c.cmd.Flags().Changed(flag) {
+		return fmt.Errorf("%w\n%s: run the command again with the same --%s, which is safe", err, perhaps, flag)
+	}
+	return fmt.Errorf("%w\n%s: %s shows it if it was. With --%s, it is safe to run the command again", err, perhaps, c.line(list), flag)
+}
+
 // print prints a response for people or, with --json, as it is.
 func (c *call) print(response []byte, print printer) error {
 	switch {

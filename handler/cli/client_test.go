@@ -166,7 +166,7 @@ func TestProblemAsJSON(t *testing.T) {
 }
 
 // If Caddy doesn't respond in time, the error differs from that of a Caddy that isn't
-// running. After publishing, it says that the event may have been stored.
+// running. After publishing or creating, it says that this may have been done.
 func TestNoAnswerInTime(t *testing.T) {
 	done := make(chan struct{})
 	address := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -179,6 +179,9 @@ func TestNoAnswerInTime(t *testing.T) {
 	t.Cleanup(func() { close(done) })
 	r := run(t, "{}", "events", "publish", "a", "--address", address, "--timeout", "500ms").want(t, 1)
 	r.says(t, "did not respond in time", "--timeout", "The event may have been stored", "--event-id")
+	create := []string{"subscriptions", "create", "--url", "https://example.com", "--event-types", "a", "--address", address, "--timeout", "500ms"}
+	run(t, "", create...).want(t, 1).says(t, "The subscription may have been created", "subscriptions list", "With --id")
+	run(t, "", append(create, "--id", "sub_crm")...).want(t, 1).says(t, "with the same --id")
 	run(t, "", "dead-letters", "export", "--address", address, "--timeout", "500ms").want(t, 1)
 	run(t, "", "status", "--address", address, "--timeout", "0s").want(t, 2)
 }

@@ -117,7 +117,7 @@ func (p *publishFlags) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	return p.withRetryHint(c, c.request(http.MethodPost, "/events", nil, body, printing(printPublished)))
+	return c.withRetryHint(c.request(http.MethodPost, "/events", nil, body, printing(printPublished)), "event-id", "The event may have been stored", "events list")
 }
 
 // published is the API's response to a published event.
@@ -158,19 +158,6 @@ func checkJSON(payload []byte) error {
 		return fmt.Errorf("the payload is not JSON: %w, at byte %d; text needs quotes, as in '\"text\"'", err, syntax.Offset)
 	}
 	return err
-}
-
-// withRetryHint adds to an error after which the event may have been stored whether
-// it is safe to publish it again.
-func (p *publishFlags) withRetryHint(c *call, err error) error {
-	var lost *noResponse
-	if !errors.As(err, &lost) || !lost.sent {
-		return err
-	}
-	if p.id != "" {
-		return fmt.Errorf("%w\nThe event may have been stored: publish it again with the same --event-id, which is safe", err)
-	}
-	return fmt.Errorf("%w\nThe event may have been stored: %s shows it if it was. With --event-id, it is safe to publish an event again", err, c.line("events list"))
 }
 
 // eventFilters are the flags that select events.

@@ -37,6 +37,7 @@ type subscription struct {
 	Updated     time.Time         `json:"updated_at"`
 	Secret      string            `json:"secret"`
 	PublicKey   string            `json:"public_key"`
+	Duplicate   bool              `json:"duplicate"` // it was there already
 }
 
 func (s *subscription) state() string {
@@ -78,7 +79,7 @@ func subscriptionAction(action string) func(id string) string {
 func (t *tool) createSubscription() *cobra.Command {
 	var s subscriptionFlags
 	var secrets secretFlags
-	var tenant string
+	var id, tenant string
 	cmd := t.command(verb{
 		use:   "create --url <url> --event-types <types>",
 		short: "Creates a subscription, and prints its secret",
@@ -88,21 +89,28 @@ URL, signed with its secret.
 
 Unless a secret is given, one is generated and printed, for the receiver to
 verify with. Treat it like a password. If the scheme has key pairs, the public
-key is printed too, which is all that the receiver needs.`,
+key is printed too, which is all that the receiver needs.
+
+With --id, it is safe to create a subscription again: a second one with the same
+id and fields changes nothing, and one with other fields is refused.`,
 		example: `
 caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types 'order.*,customer.created'
+caddy webhooks subscriptions create --id sub_crm --url https://crm.example.com/hooks --event-types 'order.*'
 caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types '*' --scheme github --secret-file crm.secret`,
 		run: func(c *call) error {
 			f := c.cmd.Flags()
 			if !f.Changed("url") || !f.Changed("event-types") {
 				return usagef("--url and --event-types are required: where to deliver, and what")
 			}
-			if err := c.refuseEmpty("tenant"); err != nil {
+			if err := c.refuseEmpty("id", "tenant"); err != nil {
 				return err
 			}
 			body, err := s.body(c)
 			if err != nil {
 				return err
+			}
+			if id != "" {
+				body["subscription_id"] = id
 			}
 			if tenant != "" {
 				body["tenant"] = tenant
@@ -110,11 +118,13 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 			if err := secrets.addTo(c, body); err != nil {
 				return err
 			}
-			return c.act(http.MethodPost, "/subscriptions", body, printing(printCreated))
+			err = c.act(http.MethodPost, "/subscriptions", body, printing(printCreated))
+			return c.withRetryHint(err, "id", "The subscription may have been created", "subscriptions list")
 		},
 	})
 	s.register(cmd.Flags())
 	secrets.register(cmd.Flags())
+	cmd.Flags().StringVar(&id, "id", "", "The subscription's id, such as sub_crm; with a tenant, sub_<tenant>.crm (default: generated)")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "The tenant whose events to deliver")
 	return cmd
 }
@@ -126,6 +136,9 @@ func printCreated(c *call, s *subscription) error {
 	f.addText("Event types", strings.Join(s.EventTypes, ", "))
 	f.addText("Secret", s.Secret)
 	f.addText("Public key", s.PublicKey)
+	if s.Duplicate {
+		fmt.Fprintln(c.err, "It was created before: nothing was done.")
+	}
 	return f.flush(c.out)
 }
 

@@ -60,6 +60,25 @@ func TestSubscriptionsLife(t *testing.T) {
 	s.run("", "subscriptions", "delete", id, "--json").want(t, 1).says(t, `"code": "not_found"`)
 }
 
+// With --id, creating a subscription again prints the one that exists, and differences
+// are an error.
+func TestCreateSubscriptionAgain(t *testing.T) {
+	s := start(t)
+	create := func(id string, flags ...string) result {
+		return s.run("", append([]string{"subscriptions", "create", "--id", id, "--url", s.receiver.URL, "--event-types", "a"}, flags...)...)
+	}
+	first := create("sub_crm").want(t, 0)
+	if first.err != "" || field(t, first.out, "Subscription") != "sub_crm" {
+		t.Errorf("got stdout %q, stderr %q", first.out, first.err)
+	}
+	create("sub_crm").want(t, 0).prints(t, first.out).says(t, "It was created before")
+	create("sub_crm", "--ordered").want(t, 1).says(t, "differs in ordered")
+	create("sub_crm", "--tenant", "acme").want(t, 1).says(t, "as in sub_acme.crm")
+	create("sub_acme.crm", "--tenant", "acme").want(t, 0)
+	s.run("", "subscriptions", "show", "sub_acme.crm").want(t, 0)
+	create("").want(t, 2).says(t, "--id is empty")
+}
+
 func TestRotateSecret(t *testing.T) {
 	s := start(t)
 	id := s.subscribe("*")
