@@ -52,7 +52,7 @@ func (c *call) tail() error {
 		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
 	}
 	if !c.json {
-		fmt.Fprintf(c.out, tailFormat, "AT", "STATE", "#", "STATUS", "TOOK", "EVENT TYPE", "SUBSCRIPTION", "DELIVERY ID", "ERROR")
+		fmt.Fprintf(c.out, tailFormat, "AT", "STATE", "#", "STATUS", "TOOK", "EVENT TYPE", "SUBSCRIPTION", "TENANT", "DELIVERY ID", "ERROR")
 	}
 	for {
 		err := c.follow(body)
@@ -70,7 +70,7 @@ func (c *call) tail() error {
 const (
 	typeEvents = "text/event-stream"
 
-	tailFormat = "%-8s  %-9s  %-3s  %-13s  %-8s  %-24s  %-20s  %-20s  %s\n"
+	tailFormat = "%-8s  %-9s  %-3s  %-13s  %-8s  %-24s  %-20s  %-12s  %-20s  %s\n"
 
 	reconnectPause = 500 * time.Millisecond
 )
@@ -151,5 +151,5 @@ func (t *tool) tailed(d *delivery) string {
 		words += ", next " + ago(t.now().Sub(d.Next))
 	}
 	return fmt.Sprintf(tailFormat, d.Last.At.In(t.zone).Format(time.TimeOnly), clean(d.State), fmt.Sprint(d.Last.Number), cell(status, 13),
-		fmt.Sprintf("%d ms", d.Last.Millis), cell(d.EventType, 24), cell(d.SubscriptionID, 20), clean(d.ID), words)
+		fmt.Sprintf("%d ms", d.Last.Millis), cell(d.EventType, 24), clean(d.SubscriptionID), cell(d.Tenant, 24), clean(d.ID), words)
 }

@@ -79,18 +79,24 @@ func steadily(line string) string {
 func TestTail(t *testing.T) {
 	s := start(t)
 	s.subscribe("*")
+	const long = "sub_acme.an-id-that-is-long"
+	s.subscribe("*", "--id", long, "--tenant", "acme")
 	f := s.follow()
-	if got := f.next(f.out); steadily(got) != "AT STATE # STATUS TOOK EVENT TYPE SUBSCRIPTION DELIVERY ID ERROR" {
+	if got := f.next(f.out); steadily(got) != "AT STATE # STATUS TOOK EVENT TYPE SUBSCRIPTION TENANT DELIVERY ID ERROR" {
 		t.Errorf("head: got %s", got)
 	}
 	s.publish("order.created", "{}")
-	if got := f.next(f.out); steadily(got) != "15:04:05 delivered 1 200 <n> ms order.created <subscription> <delivery>" || got != strings.TrimRight(got, " ") {
+	if got := f.next(f.out); steadily(got) != "15:04:05 delivered 1 200 <n> ms order.created <subscription> - <delivery>" || got != strings.TrimRight(got, " ") {
 		t.Errorf("a success: got %q", got)
 	}
 	s.answer.Store(503)
 	s.publish("order.created", "{}")
-	if got := f.next(f.out); steadily(got) != "15:04:05 dead 1 503 <n> ms order.created <subscription> <delivery> the receiver answered 503 Service Unavailable" {
+	if got := f.next(f.out); steadily(got) != "15:04:05 dead 1 503 <n> ms order.created <subscription> - <delivery> the receiver answered 503 Service Unavailable" {
 		t.Errorf("a failure: got %q", got)
+	}
+	s.publish("order.created", "{}", "--tenant", "acme")
+	if got := f.next(f.out); !strings.Contains(got, long+"  acme ") {
+		t.Errorf("a tenant's: got %q", got)
 	}
 
 	s.reload()
