@@ -59,11 +59,12 @@ func (a admin) unexpected(resp *http.Response, text []byte) error {
 	return fmt.Errorf("the server at %s answered %s: is it the admin endpoint of a Caddy with the webhooks module?", a, resp.Status)
 }
 
-func (a admin) notConnected(cause error) string {
+func (a admin) notConnected(cause error) (what, elsewhere string) {
 	if errors.Is(cause, fs.ErrPermission) {
-		return fmt.Sprintf("this user may not open Caddy's admin socket %s: run the command as the user that Caddy runs as", a)
+		return fmt.Sprintf("this user may not open Caddy's admin socket %s: run the command as the user that Caddy runs as", a), ""
 	}
-	return fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): check that Caddy is running. If it has another admin address, use --address, or --config with the file that Caddy runs with. If the endpoint is disabled (`admin off`) or on another machine, use a webhook_api with --api.", a, cause)
+	return fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): check that Caddy is running. If it has another admin address, use --address, or --config with the file that Caddy runs with.", a, cause),
+		" If the endpoint is disabled (`admin off`) or on another machine, use a webhook_api with --api."
 }
 
 func (admin) deniedHint(int) string {

@@ -105,11 +105,20 @@ func (c *call) adminClient(timeout time.Duration) (*client, error) {
 		return nil, usagef("--address is not a URL, but an address such as %s or unix//run/caddy-admin.sock; for the URL of a webhook_api, use --api", caddy.DefaultAdminListen)
 	}
 	address, err := findAddress(address, file, adapter)
+	if errors.Is(err, errAdminOff) {
+		instead := "use a webhook_api with --api"
+		if f.Lookup("store") != nil {
+			instead = "give the store's file with --store"
+		}
+		err = fmt.Errorf("%w: enable it, for example with `admin unix//run/caddy-admin.sock`, or %s", err, instead)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
 	}
 	return newAdminClient(address, timeout)
 }
+
+var errAdminOff = errors.New("the endpoint is disabled (`admin off`)")
 
 // findAddress returns Caddy's admin address: the given one, that of the
 // configuration file, or Caddy's default.
@@ -127,7 +136,7 @@ func findAddress(address, file, adapter string) (string, error) {
 		}
 	}
 	if config.Admin.Disabled { // don't fall back to the default address: another Caddy may have it
-		return "", errors.New("the endpoint is disabled (`admin off`): enable it, for example with `admin unix//run/caddy-admin.sock`, or use a webhook_api with --api")
+		return "", errAdminOff
 	}
 	return cmp.Or(address, config.Admin.Listen, caddy.DefaultAdminListen), nil
 }

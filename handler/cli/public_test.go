@@ -184,4 +184,12 @@ func TestStoreIsNotReachedByAPI(t *testing.T) {
 	caddy.DefaultAdminListen = s.address
 	run(t, "", "store", "check").want(t, 0)
 	run(t, "", "store", "check", "--store", "").want(t, 2).says(t, "--store is empty")
+	// Nor does an error suggest --api.
+	off := filepath.Join(t.TempDir(), "caddy.json")
+	must.Do(t, os.WriteFile(off, []byte(`{"admin":{"disabled":true}}`), 0o600))
+	for _, at := range [][]string{{"--address", "127.0.0.1:1"}, {"--config", off}} {
+		if r := run(t, "", append([]string{"store", "check"}, at...)...).want(t, 1).says(t, "give the store's file with --store"); strings.Contains(r.err, "--api") {
+			t.Errorf("%v: got %s", at, r.err)
+		}
+	}
 }
