@@ -50,8 +50,10 @@ func (c *check) readBody() Reason {
 		if reason := c.checkBodyBoundaries(cand); reason != "" {
 			return reason
 		}
-		if reason := c.readSignedFields(cand); reason != "" {
-			return reason
+		for _, f := range c.in.fields() {
+			if reason := c.in.readSigned(f, cand.content); reason != "" {
+				return reason
+			}
 		}
 	}
 	return ""
@@ -118,27 +120,6 @@ func (c *check) checkNoOtherFields(cand *candidate) Reason {
 	return ""
 }
 
-// readSignedFields reads an id and an event type that are in the body and that the
-// content names.
-func (c *check) readSignedFields(cand *candidate) Reason {
-	for _, f := range c.fields() {
-		if !f.at.inBody() || !cand.content.has(f.kind, "") {
-			continue
-		}
-		value, found, reason := c.in.value(*f.at, nil)
-		switch {
-		case reason != "":
-			return reason
-		case !found:
-			return f.missing
-		case !f.at.admits(value):
-			return f.malformed
-		}
-		*f.to = value
-	}
-	return ""
-}
-
 // checkBodyTimestamp checks a timestamp in the body, after the signature was found
 // to be good.
 func (c *check) checkBodyTimestamp(cand *candidate) Reason {
@@ -163,7 +144,7 @@ func (c *check) checkBodyTimestamp(cand *candidate) Reason {
 // information only: one that is missing or not fit to be shown is left empty.
 func (c *check) readBodyFields() {
 	body, spans := c.findJSONFields()
-	for _, f := range c.fields() {
+	for _, f := range c.in.fields() {
 		var value string
 		var reason Reason
 		switch f.at.in {

@@ -88,22 +88,6 @@ type check struct {
 	spans        [2]jsonSpan
 }
 
-// field is the id or the event type of a request.
-type field struct {
-	at                 *place
-	kind               segmentKind // of its placeholder
-	to                 *string
-	missing, malformed Reason
-}
-
-func (c *check) fields() [2]field {
-	p := c.v.plan
-	return [...]field{
-		{&p.id, segID, &c.in.id, ReasonMissingID, ReasonMalformedID},
-		{&p.eventType, segEventType, &c.in.eventType, ReasonMissingField, ReasonMalformedField},
-	}
-}
-
 // begin makes the checks that don't need the body.
 func (c *check) begin() Reason {
 	if h := c.v.handshake; h != nil && h.head != nil {

@@ -123,7 +123,7 @@ func (c *check) checkTimestamp(cand *candidate) Reason {
 
 // readHeadFields reads an id and an event type that are outside the body.
 func (c *check) readHeadFields() Reason {
-	for _, f := range c.fields() {
+	for _, f := range c.in.fields() {
 		if f.at.in == "" || f.at.inBody() {
 			continue
 		}

@@ -199,10 +199,9 @@ func (s *Signer) template(in *input) (*template, error) {
 }
 
 func (s *Signer) input(h http.Header, m *Outgoing) (input, error) {
-	in := input{plan: s.plan, method: m.Method, header: h, size: int64(len(m.Body)), raw: m.Body}
-	in.id, in.eventType = m.ID, m.EventType
-	if in.method == "" {
-		in.method = http.MethodPost
+	in := input{
+		plan: s.plan, method: cmp.Or(m.Method, http.MethodPost), header: h,
+		id: m.ID, eventType: m.EventType, size: int64(len(m.Body)), raw: m.Body,
 	}
 	if s.plan.readsURL {
 		u, err := url.Parse(m.URL)
@@ -226,23 +225,25 @@ func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 	if p.timestamp.in == "header" {
 		h[p.timestamp.name] = []string{cand.timestamp}
 	}
-	for _, field := range []struct {
-		at                   place
-		value, what, pattern string
-	}{{p.id, in.id, "id", p.scheme.ID.Pattern}, {p.eventType, in.eventType, "event type", p.scheme.EventType.Pattern}} {
-		if field.at.in != "header" || field.value == "" {
+	for _, f := range in.fields() {
+		if f.at.in != "header" || *f.to == "" {
 			continue
 		}
-		if !field.at.admits(field.value) {
-			form := fmt.Sprintf("up to %d printable characters without spaces", maxID)
-			if field.pattern != "" {
-				form = "one that matches " + field.pattern
-			}
-			return fmt.Errorf("the %s has a form that the scheme can't send; use %s", field.what, form)
+		if !f.at.admits(*f.to) {
+			return f.notAdmitted()
 		}
-		h[field.at.name] = []string{field.value}
+		h[f.at.name] = []string{*f.to}
 	}
 	return nil
+}
+
+// notAdmitted returns the error for a value that the scheme doesn't allow.
+func (f field) notAdmitted() error {
+	form := fmt.Sprintf("up to %d printable characters without spaces", maxID)
+	if f.pattern != "" {
+		form = "one that matches " + f.pattern
+	}
+	return fmt.Errorf("the %s has a form that the scheme can't send; use %s", f.name, form)
 }
 
 // items returns the items of the signature's list that aren't signatures.
@@ -261,25 +262,22 @@ func (s *Signer) items(in *input, cand *candidate) (items []pair) {
 // readBodyValues reads the timestamp, the id and the event type that the content includes
 // from the body, if that is where receivers find them.
 func (s *Signer) readBodyValues(in *input, cand *candidate) error {
-	p := s.plan
-	for _, v := range [...]struct {
-		at   place
-		kind segmentKind
-		what string
-		to   *string
-	}{
-		{p.timestamp, segTimestamp, "timestamp", &cand.timestamp},
-		{p.id, segID, "id", &in.id},
-		{p.eventType, segEventType, "event type", &in.eventType},
-	} {
-		if !v.at.inBody() || !cand.content.has(v.kind, "") {
-			continue
-		}
-		value, found, reason := in.value(v.at, nil)
+	const absent = "the body has no %s at %s, which is signed"
+	if at := s.plan.timestamp; at.inBody() && cand.content.has(segTimestamp, "") {
+		value, found, reason := in.value(at, nil)
 		if reason != "" || !found {
-			return fmt.Errorf("the body has no %s at %s, which is signed", v.what, v.at.name)
+			return fmt.Errorf(absent, "timestamp", at.name)
 		}
-		*v.to = value
+		cand.timestamp = value
+	}
+	for _, f := range in.fields() {
+		switch in.readSigned(f, cand.content) {
+		case "":
+		case f.malformed:
+			return f.notAdmitted()
+		default:
+			return fmt.Errorf(absent, f.name, f.at.name)
+		}
 	}
 	return nil
 }

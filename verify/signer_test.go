@@ -272,6 +272,24 @@ func TestSignWithBadID(t *testing.T) {
 	}
 }
 
+// An id or an event type in the body that receivers refuse isn't signed.
+func TestSignWithBadValueInTheBody(t *testing.T) {
+	for want, change := range map[string]func(*verify.Scheme){
+		"the id has a form that the scheme can't send; use one that matches [0-9]+": func(s *verify.Scheme) {
+			s.Content, s.ID = "{id}.{body}", verify.Field{In: "json", Name: "id", Pattern: "[0-9]+"}
+		},
+		"the event type has a form that the scheme can't send": func(s *verify.Scheme) {
+			s.Content, s.EventType = "{event_type}:{body}", verify.Field{In: "json", Name: "type"}
+		},
+	} {
+		m := outgoing()
+		m.Body = []byte(`{"id":"evt_1","type":"caf\u00e9"}`)
+		if err := signerOf(t, base(change), "secret").Sign(http.Header{}, m); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q in it", err, want)
+		}
+	}
+}
+
 // The error of a scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "tag", "pandadoc": "URL", "twilio": "hash", "lark": "the header X-Lark-Request-Nonce", "mandrill": "a form", "contentful": "missing_field"} {
