@@ -130,23 +130,13 @@ func (r *Retry) schedule() (outbound.Schedule, error) {
 	case r.Exponential != nil && len(r.Delays) > 0:
 		return nil, errors.New("give either delays or exponential, not both")
 	case r.Exponential != nil:
-		x := *r.Exponential
+		x := r.Exponential
 		if err := cmp.Or(checkUnit("base", x.Base, time.Millisecond), checkUnit("max", x.Max, time.Millisecond)); err != nil {
 			return nil, err
 		}
-		if x.Base == 0 {
-			x.Base = caddy.Duration(time.Second)
-		}
-		if x.Factor == 0 {
-			x.Factor = 2
-		}
-		if x.Max == 0 {
-			x.Max = max(caddy.Duration(time.Hour), x.Base)
-		}
-		if x.Attempts == 0 {
-			x.Attempts = 10
-		}
-		return outbound.ExponentialSchedule(time.Duration(x.Base), x.Factor, time.Duration(x.Max), x.Attempts)
+		base := cmp.Or(time.Duration(x.Base), time.Second)
+		longest := cmp.Or(time.Duration(x.Max), max(time.Hour, base))
+		return outbound.ExponentialSchedule(base, cmp.Or(x.Factor, 2), longest, cmp.Or(x.Attempts, 10))
 	}
 	s := make(outbound.Schedule, len(r.Delays))
 	for i, d := range r.Delays {
