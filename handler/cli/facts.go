@@ -68,10 +68,8 @@ func algorithm(row verify.Scheme) string {
 		return row.Construction
 	case "hash":
 		return cmp.Or(row.Algorithm, "sha256")
-	case "ecdsa", "rsa":
-		return row.Construction + "-" + cmp.Or(row.Algorithm, "sha256")
 	}
-	return "hmac-" + cmp.Or(row.Algorithm, "sha256")
+	return cmp.Or(row.Construction, "hmac") + "-" + cmp.Or(row.Algorithm, "sha256")
 }
 
 func encoding(row verify.Scheme) string {
