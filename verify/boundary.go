@@ -250,7 +250,8 @@ func (p *plan) joinTimestamp(t *template, edge *bodyEdge, timestamp, beyond *seg
 	p.join(t, beyond)
 	if p.hasVariableLength(timestamp) || p.hasVariableLength(beyond) || beyond.kind == segFunc {
 		edge.noDigit = true
-		t.needBrackets = t.needBrackets || p.scheme.Timestamp.Format == "http_date"
+		format := p.scheme.Timestamp.Format // these two don't begin and end with a digit
+		t.needBrackets = t.needBrackets || format == "http_date" || format == "rfc3339"
 	}
 	if p.scheme.Timestamp.Optional && beyond.kind == segLiteral {
 		edge.delimiter = beyond.text

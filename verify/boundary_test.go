@@ -110,6 +110,10 @@ func TestRecuts(t *testing.T) {
 		{name: "an id before the method", scheme: withID("{id}{method}{body}"), signed: `iPOST{"a":"POST{}"}`, first: cut{id: "i", body: `{"a":"POST{}"}`}, second: cut{id: `iPOST{"a":"`, body: `{}"}`}},
 		{name: "an id before the host", scheme: withID("{id}{host}{body}"), signed: `ihooks.example.com{"a":"hooks.example.com{}"}`, first: cut{id: "i", body: `{"a":"hooks.example.com{}"}`}, second: cut{id: `ihooks.example.com{"a":"`, body: `{}"}`}},
 		{name: "a function before a timestamp", scheme: timed("{func.contentful_path}{timestamp}{body}"), signed: "/in" + unixNow + "x" + unixNow + "y", first: cut{uri: "/in", time: unixNow, body: "x" + unixNow + "y"}, second: cut{uri: "/in" + unixNow + "x", time: unixNow, body: "y"}, neither: true},
+		{name: "an optional timestamp that ends with a letter", scheme: func(s *verify.Scheme) {
+			optional(s)
+			s.Content, s.Timestamp.Format = "{body}{timestamp}", "rfc3339"
+		}, signed: `{"a":1}` + "2023-11-14T22:13:20Z", first: cut{time: "2023-11-14T22:13:20Z", body: `{"a":1}`}, second: cut{body: `{"a":1}` + "2023-11-14T22:13:20Z"}},
 		{name: "a URL before two colons and an optional timestamp", scheme: func(s *verify.Scheme) {
 			optional(s)
 			s.Content = "{uri}::{timestamp}{body}"
