@@ -226,22 +226,28 @@ func (p *plan) setBoundaries(t *template) {
 			}
 		default:
 			p.join(t, next)
-			if p.hasFixedLength(next) {
-				p.join(t, beyond)
+			if p.hasFixedLength(next) && p.join(t, beyond) {
+				// Without a body, its brackets could be in the values in between.
+				for i := t.body + side; p.hasFixedLength(t.segmentAt(i)); i += side {
+					t.segments[i].besideBody = true
+				}
 			}
 		}
 	}
 }
 
 // join notes that a segment is next to the body, or only separated from it by values of
-// fixed length. If it has a fixed length itself, it doesn't matter.
-func (p *plan) join(t *template, s *segment) {
+// fixed length. If it has a fixed length itself, it doesn't matter, and join returns false.
+func (p *plan) join(t *template, s *segment) bool {
 	switch {
 	case s.isURLPart(), s.kind == segHost, s.kind == segHostPort, s.kind == segFunc:
 		t.urlBeside, t.needBrackets = true, true
 	case p.hasVariableLength(s):
 		s.besideBody, t.needBrackets = true, true
+	default:
+		return false
 	}
+	return true
 }
 
 // joinTimestamp notes a timestamp next to the body. It may be shorter, longer or

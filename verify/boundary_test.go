@@ -47,6 +47,13 @@ func fixedID(content string) func(*verify.Scheme) {
 	}
 }
 
+func twoBytes(content string) func(*verify.Scheme) {
+	return func(s *verify.Scheme) {
+		withID(content)(s)
+		s.ID.Pattern = "[!-~]{2}"
+	}
+}
+
 func content(text string) func(*verify.Scheme) { return func(s *verify.Scheme) { s.Content = text } }
 
 func timed(content string) func(*verify.Scheme) {
@@ -107,6 +114,8 @@ func TestRecuts(t *testing.T) {
 			timed("{header.X-A}{id}{timestamp}{body}")(s)
 			s.ID.Pattern = "[0-9]{2}"
 		}, signed: "x11" + unixNow + `{"a":"22` + unixNow + `{}"}`, first: cut{a: "x", id: "11", time: unixNow, body: `{"a":"22` + unixNow + `{}"}`}, second: cut{a: "x11" + unixNow + `{"a":"`, id: "22", time: unixNow, body: `{}"}`}},
+		{name: "an id of one length after an empty body, and a query", scheme: twoBytes("{body}{id}{query}"), signed: "{}ab", first: cut{uri: "/in", id: "ab", body: "{}"}, second: cut{uri: "/in?ab", id: "{}"}},
+		{name: "an id of one length before an empty body, and a header", scheme: twoBytes("{header.X-A}{id}{body}"), signed: "xab[]", first: cut{a: "x", id: "ab", body: "[]"}, second: cut{a: "xab", id: "[]"}},
 		{name: "an id before the method", scheme: withID("{id}{method}{body}"), signed: `iPOST{"a":"POST{}"}`, first: cut{id: "i", body: `{"a":"POST{}"}`}, second: cut{id: `iPOST{"a":"`, body: `{}"}`}},
 		{name: "an id before the host", scheme: withID("{id}{host}{body}"), signed: `ihooks.example.com{"a":"hooks.example.com{}"}`, first: cut{id: "i", body: `{"a":"hooks.example.com{}"}`}, second: cut{id: `ihooks.example.com{"a":"`, body: `{}"}`}},
 		{name: "a function before a timestamp", scheme: timed("{func.contentful_path}{timestamp}{body}"), signed: "/in" + unixNow + "x" + unixNow + "y", first: cut{uri: "/in", time: unixNow, body: "x" + unixNow + "y"}, second: cut{uri: "/in" + unixNow + "x", time: unixNow, body: "y"}, neither: true},
