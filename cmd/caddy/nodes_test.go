@@ -75,7 +75,7 @@ func TestNodesCrash(t *testing.T) {
 // TestNodeStops checks that a server that stops releases what it holds to the other at once.
 func TestNodeStops(t *testing.T) {
 	t.Parallel()
-	nodes := startNodes(t, 2, local+"\t\tendpoint_concurrency 1\n")
+	nodes := startNodes(t, 2, local+"\t\tendpoint_concurrency 1\n\t\ttimeout 10m\n")
 	r := newReceiver(t)
 	gate := make(chan struct{})
 	r.answer(func(_ http.ResponseWriter, d *request) {
