@@ -197,7 +197,7 @@ func TestDeadLetterLogHasAll(t *testing.T) {
 		}
 		dead_letter_log dead.ndjson
 `
-	s := startServer(t, withOptions(options))
+	s := startServer(t, withOptions(options+"\t\ttimeout 9m\n"))
 	r := newReceiver(t)
 	answers := make(chan struct{})
 	r.answer(func(w http.ResponseWriter, _ *request) {
@@ -215,7 +215,7 @@ func TestDeadLetterLogHasAll(t *testing.T) {
 	}
 	s.publish(event{Type: "a"})
 	r.wait(1)
-	s.reload(withOptions(options + "\t\ttimeout 14s\n"))
+	s.reload(withOptions(options + "\t\ttimeout 10m\n"))
 	answers <- struct{}{}
 	eventually(t, "the line of an attempt that began before a reload", func() bool { return logged() == 1 })
 	if err := os.Rename(path, path+".1"); err != nil {
