@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,8 +44,8 @@ func fenced(t *testing.T, language string) []string {
 // tokens for tenants.
 const adminToken = "the-demonstration-of-an-administrator"
 
-// demo is the demonstration: its Caddyfile as it is, but for that token and for other
-// ports where its own are taken.
+// demo is the demonstration: its Caddyfile as it is, but for that token and for its ports,
+// which may be taken.
 type demo struct {
 	*server
 	ports *strings.Replacer
@@ -58,16 +57,7 @@ func startDemo(t *testing.T) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pairs []string
-	for _, port := range []string{"8080", "8081"} {
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err != nil {
-			pairs = append(pairs, port, fmt.Sprint(freeport.Get()))
-			continue
-		}
-		l.Close()
-	}
-	d := &demo{ports: strings.NewReplacer(pairs...)}
+	d := &demo{ports: strings.NewReplacer("8080", fmt.Sprint(freeport.Get()), "8081", fmt.Sprint(freeport.Get()))}
 	const token = "token {$WEBHOOKS_TOKEN:demo-token} manage\n"
 	example := strings.Replace(string(text), token, token+"\t\t\ttoken "+adminToken+" manage\n", 1)
 	d.server = newServer(t, d.ports.Replace(example))
