@@ -92,6 +92,7 @@ func TestPortal(t *testing.T) {
 	b := newBrowser(t)
 	r := newReceiver(t)
 	s := startServer(t, "{"+head+"\twebhooks {\nstore sqlite {$DB}\n"+local+`
+		timeout 10m
 		event_type order.created "Fired when a new order is placed"
 		event_type order.paid
 	}
@@ -457,9 +458,11 @@ func newBrowser(t *testing.T) *browser {
 	var made struct {
 		ID string `json:"sessionId"`
 	}
-	b.do("POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
-		"goog:chromeOptions": map[string]any{"args": []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"}},
-	}}}, &made)
+	b.until("the browser", func() error { // which the driver gives up on a slow machine
+		return b.try("POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
+			"goog:chromeOptions": map[string]any{"args": []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"}},
+		}}}, &made)
+	})
 	b.session += "/session/" + made.ID
 	t.Cleanup(func() {
 		_ = b.try("DELETE", "", nil, nil)
