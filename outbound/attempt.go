@@ -169,10 +169,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 			c.Logger.Warn("an attempt got no connection", Named(t.sub.ID, t.sub.Tenant), "class", o.class, "error", o.detail)
 		})
 	}
-	n, ok := l.record(t, o, c)
-	if !ok {
-		return
-	}
+	n := l.record(t, o, c)
 	if !n.aheadAt.IsZero() {
 		e.claims.schedule(l, n.aheadAt)
 	}
@@ -233,27 +230,26 @@ type transition struct {
 	recovered  time.Time // since when it had failed, if that was warned about; else zero
 }
 
-// record updates the breaker, the pauses and the status. It returns false if the outcome
-// says nothing about the receiver that the subscription has now. It does all of this under
-// mu: if the receiver changes meanwhile, resume resets it.
-func (l *lane) record(t *target, o *outcome, c *config) (n transition, ok bool) {
+// record updates the breaker, the pauses and the status, unless the outcome says nothing
+// about the receiver that the subscription has now. It does all of this under mu: if the
+// receiver changes meanwhile, resume resets it.
+func (l *lane) record(t *target, o *outcome, c *config) (n transition) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	present := l.target.Load()
-	if !sameReceiver(t.sub, present.sub) {
-		return n, false
+	if !sameReceiver(t.sub, l.sub()) {
+		return n
 	}
 	if o.ok() {
-		n = l.recordSuccess(o, c.DisableAfter, present.retry.first(), now)
+		n = l.recordSuccess(o, c.DisableAfter, t.retry.first(), now)
 	} else {
-		n = l.recordFailure(o, c.DisableAfter, present.retry.first(), now)
+		n = l.recordFailure(o, c.DisableAfter, t.retry.first(), now)
 	}
 	n.aheadAt = l.breaker.aheadAt
 	n.pause = max(n.pause, o.retryAfter)
 	l.askedUntil = later(l.askedUntil, now.Add(o.retryAfter))
 	l.notBefore = later(l.notBefore, now.Add(n.pause))
-	return n, true
+	return n
 }
 
 // recordSuccess is record for a success. The caller holds mu.
