@@ -166,6 +166,43 @@ func TestTooManyConnections(t *testing.T) {
 	}
 }
 
+// There are too many when more are open than attempts may use, and the spare ones.
+func TestConnectionsOfASender(t *testing.T) {
+	s := newSender(Settings{Concurrency: 10})
+	s.conns.open.Store(10 + maxSpare)
+	if s.conns.tooMany() {
+		t.Errorf("with %d open: got too many, want few enough", 10+maxSpare)
+	}
+	s.conns.open.Add(1)
+	if !s.conns.tooMany() {
+		t.Errorf("with %d open: got few enough, want too many", 10+maxSpare+1)
+	}
+}
+
+// A connection that is closed twice no longer counts, once.
+func TestConnectionIsClosedTwice(t *testing.T) {
+	r := httptest.NewServer(http.NotFoundHandler())
+	defer r.Close()
+	var c connections
+	conn := must.Get(c.counted(new(net.Dialer).DialContext)(t.Context(), "tcp", r.Listener.Addr().String()))(t)
+	conn.Close()
+	conn.Close()
+	if n := c.open.Load(); n != 0 {
+		t.Errorf("got %d connections, want 0", n)
+	}
+}
+
+// Only the first request after one without a response closes its connection.
+func TestRequestAfterNoResponse(t *testing.T) {
+	to := &endpoint{url: &url.URL{Scheme: "https", Host: "receiver.example"}}
+	to.unanswered.Store(true)
+	for _, want := range []bool{true, false} {
+		if r := new(sender).request(t.Context(), http.MethodPost, to, nil, nil); r.Close != want {
+			t.Errorf("got a request that closes its connection %v, want %v", r.Close, want)
+		}
+	}
+}
+
 // Headers that are too large have another error than an answer that isn't HTTP, in HTTP/1.1
 // and HTTP/2.
 func TestHeadersThatAreTooLarge(t *testing.T) {
