@@ -32,8 +32,7 @@ func (c *call) publishLines() error {
 	if !c.body.Grow(lineBuffer) {
 		return noRoom()
 	}
-	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: c.eventLimit(), room: c.bodies.PartOf(c.engine.tenant)}
-	defer in.room.Release()
+	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: c.eventLimit(), room: &c.body}
 	config := c.config.Context()
 	control := http.NewResponseController(c.w)
 	_ = control.EnableFullDuplex() // not supported by HTTP/2, which always is full duplex
@@ -48,7 +47,7 @@ func (c *call) publishLines() error {
 			_ = control.SetReadDeadline(time.Time{}) // the time to publish isn't the caller's
 		}
 		answers := c.publishGroup(config, lines)
-		in.room.Release()
+		in.release()
 		if brokeOff {
 			answers = c.appendRefused(answers, in.number, broken(end))
 		}
@@ -140,9 +139,16 @@ type line struct {
 // limit.
 type lineReader struct {
 	r      *bufio.Reader
-	limit  int64     // of bytes in a line
-	room   room.Part // of the group's lines; to be released when they are answered
-	number int       // of the last line
+	limit  int64      // of bytes in a line
+	room   *room.Part // of the whole request, or a line for which there is only just room would not be alone in it
+	taken  int64      // how much of it the group's lines have
+	number int        // of the last line
+}
+
+// release gives back the memory of the group's lines when they are answered.
+func (l *lineReader) release() {
+	l.room.Grow(-l.taken)
+	l.taken = 0
 }
 
 // group waits for a line, and returns it with those that have arrived already.
@@ -184,6 +190,7 @@ func (l *lineReader) next() (line, error) {
 		case !l.room.Grow(int64(len(part))):
 			next.text, next.refused = nil, noRoom()
 		default:
+			l.taken += int64(len(part))
 			next.text = append(next.text, part...)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {

@@ -201,8 +201,9 @@ func TestLinesThatBreakOff(t *testing.T) {
 // Lines use the same memory as all other bodies, and release it.
 func TestLinesShareTheMemoryOfBodies(t *testing.T) {
 	s := start(t)
-	api.SetRoom(s.api, 100<<10) // a stream's buffer takes 64 KiB
+	api.SetRoom(s.api, 164<<10) // the buffers of two streams take 128 KiB
 	at := s.Listener.Addr().String()
+	s.stream(t, at)
 	st := s.stream(t, at)
 	line := func(size int) string {
 		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}` + "\n"
@@ -222,6 +223,18 @@ func TestLinesShareTheMemoryOfBodies(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the memory of the stream wasn't released")
 		}
+	}
+}
+
+// A tenant's line that takes more than its half of the memory is stored if the tenant
+// sends nothing else, as it is in a request of its own.
+func TestLineAsLargeAsABody(t *testing.T) {
+	s := start(t)
+	api.SetRoom(s.api, 200<<10)
+	body := fmt.Sprintf("{\"event_type\":\"a\",\"payload\":1}\n{\"event_type\":\"a\",\"payload\":%q}\n", strings.Repeat("x", 120<<10))
+	a := s.by(s.issue("acme", "")).do(call{method: "POST", path: "/events", body: body + body, header: lines})
+	if got := strings.Count(string(a.body), `"status":202`); got != 4 {
+		t.Errorf("got %d events stored, want 4: %s", got, a.body)
 	}
 }
 
