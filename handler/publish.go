@@ -54,8 +54,8 @@ type Publish struct {
 	// The event id, by which a webhook that is sent again is recognized as a
 	// duplicate. Supports placeholders; if one of them is empty, the id is
 	// generated. Default: the provider's delivery id if it is covered by the
-	// signature, with the event type before it if an event of another type has
-	// that id; otherwise a generated id.
+	// signature, or a hash of the event type and that id if an event of another
+	// type has it already; otherwise a generated id.
 	EventID string `json:"event_id,omitempty"`
 
 	// Request headers to store with the event and send with each delivery: names,
@@ -169,7 +169,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 
 // store stores an event, unless there is one with its id already. That is the same
 // webhook, since a provider's retry may differ, in a counter for example. But if it has
-// another type, such as that of another provider, the type becomes part of the id.
+// another type, such as that of another provider, the id becomes a hash of both.
 func (p *Publish) store(r *http.Request, engine *outbound.Engine, ev *outbound.NewEvent) (outbound.Published, error) {
 	res, err := engine.Publish(r.Context(), ev)
 	reused, ok := errors.AsType[*outbound.Reused](err)
@@ -182,7 +182,7 @@ func (p *Publish) store(r *http.Request, engine *outbound.Engine, ev *outbound.N
 			return res, err // it may be another webhook, which the provider must send again
 		}
 		if old.Type != ev.Type {
-			ev.ID = outbound.AsEventID(strings.ReplaceAll(ev.Type, ".", "-") + "-" + ev.ID)
+			ev.ID = outbound.AsEventID(ev.Type + "\n" + ev.ID) // always a hash, which no other type and id have
 			res, err = engine.Publish(r.Context(), ev)
 			if reused, ok = errors.AsType[*outbound.Reused](err); !ok {
 				return res, err

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -151,29 +152,40 @@ func TestProvidersRetryIsADuplicate(t *testing.T) {
 	}
 }
 
-// Two providers may use the same ids: neither's webhooks are dropped, nor are their retries
-// stored again.
+// Several providers may use the same ids, whatever their event types: nobody's webhooks are
+// dropped, nor are their retries stored again.
 func TestProvidersWithTheSameIDs(t *testing.T) {
 	port := freeport.Get()
 	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
 		webhook_verify standard-webhooks whsec_%s
-		webhook_publish {header.X-Provider}.created
+		webhook_publish {header.X-Event-Type}
 	}`, port, base64.StdEncoding.EncodeToString([]byte(testSecret))))
 	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory is removed
+	hash := func(eventType, id string) string {
+		return fmt.Sprintf("sha256_%x", sha256.Sum256([]byte(eventType+"\n"+id)))
+	}
 	now := time.Now().Unix()
-	for i, tt := range []struct{ provider, body, want string }{
-		{"one", "{}", `"event_id":"7","deliveries":0,"duplicate":false`},
-		{"two", "{}", `"event_id":"two-created-7","deliveries":0,"duplicate":false`},
-		{"two", "{}", `"event_id":"two-created-7","deliveries":0,"duplicate":true`},
-		{"two", "[]", `"event_id":"two-created-7","deliveries":0,"duplicate":true`},
-		{"one", "[]", `"event_id":"7","deliveries":0,"duplicate":true`},
+	for i, tt := range []struct {
+		eventType, id, body, want string
+		duplicate                 bool
+	}{
+		{"one", "7", "{}", "7", false},
+		{"two", "7", "{}", hash("two", "7"), false},
+		{"two", "7", "{}", hash("two", "7"), true},
+		{"two", "7", "[]", hash("two", "7"), true},
+		{"one", "7", "[]", "7", true},
+		{"a.b", "7", "{}", hash("a.b", "7"), false},
+		{"a-b", "7", "{}", hash("a-b", "7"), false},
+		{"a-b", "7", "[]", hash("a-b", "7"), true},
+		{"one", "b-7", "{}", "b-7", false},
+		{"a", "b-7", "{}", hash("a", "b-7"), false},
 	} {
 		r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), tt.body)
 		at := fmt.Sprint(now - int64(i)) // or it would be a replay
-		sum := must.Get(hex.DecodeString(mac(testSecret, "7."+at+"."+tt.body)))(t)
-		r.Header = http.Header{"Webhook-Id": {"7"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}, "X-Provider": {tt.provider}}
-		if got := do(t, r); !strings.Contains(got.body, tt.want) {
-			t.Errorf("%s, %s: got %s %s, want %s", tt.provider, tt.body, got.Status, got.body, tt.want)
+		sum := must.Get(hex.DecodeString(mac(testSecret, tt.id+"."+at+"."+tt.body)))(t)
+		r.Header = http.Header{"Webhook-Id": {tt.id}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}, "X-Event-Type": {tt.eventType}}
+		if got := do(t, r); !strings.Contains(got.body, fmt.Sprintf(`"event_id":%q,"deliveries":0,"duplicate":%v`, tt.want, tt.duplicate)) {
+			t.Errorf("%s of %s, %s: got %s %s, want %s, duplicate %v", tt.id, tt.eventType, tt.body, got.Status, got.body, tt.want, tt.duplicate)
 		}
 	}
 }
