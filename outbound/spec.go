@@ -143,7 +143,7 @@ func (s *SubscriptionSpec) checkID() error {
 		prefix += s.Tenant + "."
 	}
 	if name, ok := strings.CutPrefix(s.ID, prefix); !ok || !nameForm.MatchString(name) {
-		return invalid("subscription_id", "must be %s and then up to 64 of the characters A-Z a-z 0-9 _ -, as in %[1]scrm; leave it out to have one generated", prefix)
+		return invalid("subscription_id", "must be %q and then up to 64 of the characters A-Z a-z 0-9 _ -, as in %q; leave it out to have one generated", prefix, prefix+"crm")
 	}
 	if _, ok := store.ParseID(store.SubscriptionPrefix, s.ID); ok {
 		return invalid("subscription_id", "has the form of a generated id: choose a word, as in sub_crm")

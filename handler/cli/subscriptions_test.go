@@ -73,7 +73,7 @@ func TestCreateSubscriptionAgain(t *testing.T) {
 	}
 	create("sub_crm").want(t, 0).prints(t, first.out).says(t, "It was created before")
 	create("sub_crm", "--ordered").want(t, 1).says(t, "differs in ordered")
-	create("sub_crm", "--tenant", "acme").want(t, 1).says(t, "as in sub_acme.crm")
+	create("sub_crm", "--tenant", "acme").want(t, 1).says(t, `as in "sub_acme.crm"`)
 	create("sub_acme.crm", "--tenant", "acme").want(t, 0)
 	s.run("", "subscriptions", "show", "sub_acme.crm").want(t, 0)
 	create("").want(t, 2).says(t, "--id is empty")
