@@ -131,11 +131,7 @@ func noDelivery(err error, id string) error { return notFound(err, "delivery", i
 // them and not a lower bound: different nodes may have made their ids, so these are
 // in no order.
 func (c *call) listAttempts() error {
-	limit, err := c.sent.limit()
-	if err != nil {
-		return err
-	}
-	after, err := c.sent.cursor(store.AttemptPrefix)
+	limit, after, err := c.sent.place(store.AttemptPrefix)
 	if err != nil {
 		return err
 	}

@@ -28,18 +28,19 @@ func (q query) limit() (int, error) {
 	return int(n), nil
 }
 
-// cursor returns the key of the last row of the previous page, or 0 for the first
-// page. The prefix keeps the cursor of one list from being used for another.
-func (q query) cursor(prefix string) (store.ID, error) {
-	sent, ok := q["cursor"]
-	if !ok {
-		return 0, nil
+// place returns how many rows a page may have, and the key of the last row of the
+// previous page, or 0 for the first page. The prefix keeps the cursor of one list from
+// being used for another.
+func (q query) place(prefix string) (limit int, last store.ID, err error) {
+	if limit, err = q.limit(); err != nil {
+		return 0, 0, err
 	}
-	key, ok := store.ParseID(prefix, sent)
-	if !ok {
-		return 0, badCursor()
+	if sent, ok := q["cursor"]; ok {
+		if last, ok = store.ParseID(prefix, sent); !ok {
+			return 0, 0, badCursor()
+		}
 	}
-	return key, nil
+	return limit, last, nil
 }
 
 func badCursor() error {
@@ -49,10 +50,7 @@ func badCursor() error {
 // page returns the filters and the page that were asked for as a query of the engine.
 // Its limit is one row more than the page's, which tells whether there is another.
 func (q query) page(prefix string) (out outbound.Query, limit int, err error) {
-	if limit, err = q.limit(); err != nil {
-		return out, 0, err
-	}
-	before, err := q.cursor(prefix)
+	limit, before, err := q.place(prefix)
 	if err != nil {
 		return out, 0, err
 	}

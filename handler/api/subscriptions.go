@@ -187,11 +187,7 @@ func (c *call) createSubscription() error {
 }
 
 func (c *call) listSubscriptions() error {
-	limit, err := c.sent.limit()
-	if err != nil {
-		return err
-	}
-	after, err := c.sent.cursor(store.SubscriptionPrefix)
+	limit, after, err := c.sent.place(store.SubscriptionPrefix)
 	if err != nil {
 		return err
 	}
