@@ -10,10 +10,10 @@ import (
 
 // standardHeaders returns the headers of Standard Webhooks with a prefix, signed with
 // the key "secret".
-func standardHeaders(prefix, id string) []string {
+func standardHeaders(prefix string) []string {
 	return []string{
-		prefix + "id", id, prefix + "timestamp", unixNow,
-		prefix + "signature", "v1," + sha256b64("secret", id+"."+unixNow+"."+testBody),
+		prefix + "id", "msg_1", prefix + "timestamp", unixNow,
+		prefix + "signature", "v1," + sha256b64("secret", "msg_1."+unixNow+"."+testBody),
 	}
 }
 
@@ -28,21 +28,21 @@ func TestHeaderPrefixes(t *testing.T) {
 		return post(in, all...)
 	}
 	for _, prefix := range []string{"svix-", "webhook-"} {
-		if m := accept(t, svix, request(standardHeaders(prefix, "msg_1")), testBody); m.Provider != "svix" || m.ID != "msg_1" || !m.Signed.Timestamp {
+		if m := accept(t, svix, request(standardHeaders(prefix)), testBody); m.Provider != "svix" || m.ID != "msg_1" || !m.Signed.Timestamp {
 			t.Errorf("prefix %s: message %+v", prefix, m)
 		}
 	}
-	forged := standardHeaders("svix-", "msg_1")
+	forged := standardHeaders("svix-")
 	forged[5] = "v1," + sha256b64("other", "")
-	refuse(t, svix, request(forged, standardHeaders("webhook-", "msg_1")), testBody, verify.ReasonBadSignature)
-	refuse(t, svix, request(standardHeaders("svix-", "msg_1")[:4], standardHeaders("webhook-", "msg_1")[4:]), testBody, verify.ReasonMissingTimestamp)
-	refuse(t, svix, request(standardHeaders("other-", "msg_1")), testBody, verify.ReasonMissingSignature)
+	refuse(t, svix, request(forged, standardHeaders("webhook-")), testBody, verify.ReasonBadSignature)
+	refuse(t, svix, request(standardHeaders("svix-")[:4], standardHeaders("webhook-")[4:]), testBody, verify.ReasonMissingTimestamp)
+	refuse(t, svix, request(standardHeaders("other-")), testBody, verify.ReasonMissingSignature)
 	refuse(t, svix, request(), testBody, verify.ReasonMissingSignature)
-	refuse(t, provider(t, "standard", "whsec_c2VjcmV0"), request(standardHeaders("svix-", "msg_1")), testBody, verify.ReasonMissingSignature)
+	refuse(t, provider(t, "standard", "whsec_c2VjcmV0"), request(standardHeaders("svix-")), testBody, verify.ReasonMissingSignature)
 
 	row, _ := verify.Lookup("svix")
 	named := row.Merge(verify.Scheme{Signature: verify.Signature{Name: "X-Own-Signature"}})
-	refuse(t, verifierOf(t, named, "whsec_c2VjcmV0"), request(standardHeaders("webhook-", "msg_1")), testBody, verify.ReasonMissingSignature)
+	refuse(t, verifierOf(t, named, "whsec_c2VjcmV0"), request(standardHeaders("webhook-")), testBody, verify.ReasonMissingSignature)
 }
 
 // Shopify's Events have the headers of its webhooks without X-.
