@@ -34,8 +34,8 @@
 // A request is checked (check.go) by its head (head.go), then by its body
 // (body.go), and at last its signatures are compared (verdict.go). signature.go
 // parses the signature's text. signer.go goes the other way. Both take the values
-// of a template's placeholders from input.go. replay.go remembers the messages
-// that have been delivered.
+// of a template's placeholders from input.go; field.go is the id and the event type.
+// replay.go remembers the messages that have been delivered.
 //
 // # Adding a provider
 //

@@ -41,42 +41,6 @@ type input struct {
 	buffer [128]byte // for what is hashed or compared at once
 }
 
-// field is the id or the event type of a message.
-type field struct {
-	name               string // for error messages
-	at                 *place
-	pattern            string      // that it must match, as the scheme has it
-	kind               segmentKind // of its placeholder
-	to                 *string
-	missing, malformed Reason
-}
-
-func (in *input) fields() [2]field {
-	p := in.plan
-	return [...]field{
-		{"id", &p.id, p.scheme.ID.Pattern, segID, &in.id, ReasonMissingID, ReasonMalformedID},
-		{"event type", &p.eventType, p.scheme.EventType.Pattern, segEventType, &in.eventType, ReasonMissingField, ReasonMalformedField},
-	}
-}
-
-// readSigned reads a field that is in the body, if the content names it.
-func (in *input) readSigned(f field, content *template) Reason {
-	if !f.at.inBody() || !content.has(f.kind, "") {
-		return ""
-	}
-	value, found, reason := in.value(*f.at, nil)
-	switch {
-	case reason != "":
-		return reason
-	case !found:
-		return f.missing
-	case !f.at.admits(value):
-		return f.malformed
-	}
-	*f.to = value
-	return ""
-}
-
 // headerOnce returns the value of a header that must not be repeated.
 func (in *input) headerOnce(name string) (value string, found bool, reason Reason) {
 	if name == "Host" {

@@ -237,15 +237,6 @@ func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 	return nil
 }
 
-// notAdmitted returns the error for a value that the scheme doesn't allow.
-func (f field) notAdmitted() error {
-	form := fmt.Sprintf("up to %d printable characters without spaces", maxID)
-	if f.pattern != "" {
-		form = "one that matches " + f.pattern
-	}
-	return fmt.Errorf("the %s has a form that the scheme can't send; use %s", f.name, form)
-}
-
 // items returns the items of the signature's list that aren't signatures.
 func (s *Signer) items(in *input, cand *candidate) (items []pair) {
 	if s.plan.timestamp.in == "field" {
