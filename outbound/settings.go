@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -159,9 +160,4 @@ func (s *Settings) check() error {
 }
 
 // setDefault sets *v if it is zero.
-func setDefault[T comparable](v *T, fallback T) {
-	var zero T
-	if *v == zero {
-		*v = fallback
-	}
-}
+func setDefault[T comparable](v *T, fallback T) { *v = cmp.Or(*v, fallback) }

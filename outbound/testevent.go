@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,8 +44,7 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 // testEvent makes an event for a subscription, if it could be published. Type, Payload
 // and Headers of n are used, the first two with the defaults of Test.
 func (e *Engine) testEvent(ctx context.Context, s *Subscription, n *NewEvent) (*store.Event, error) {
-	test := NewEvent{Tenant: s.Tenant, Type: n.Type, Payload: n.Payload, Headers: n.Headers}
-	setDefault(&test.Type, TestEventType)
+	test := NewEvent{Tenant: s.Tenant, Type: cmp.Or(n.Type, TestEventType), Payload: n.Payload, Headers: n.Headers}
 	if test.Payload == nil {
 		var err error
 		if test.Payload, err = e.example(s, test.Type); err != nil {

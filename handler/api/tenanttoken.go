@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -159,9 +160,7 @@ func newTenantToken(tenant, scope string, life time.Duration) (tenantToken, erro
 	default:
 		return t, invalidField("scope", "must be read or manage, not %s", quote(scope))
 	}
-	if life == 0 {
-		life = tenantTokenDefault
-	}
+	life = cmp.Or(life, tenantTokenDefault)
 	if life < time.Second || life > tenantTokenMost {
 		return t, invalidField("expires_in", "must be from 1s to %s", outbound.FormatDuration(tenantTokenMost))
 	}

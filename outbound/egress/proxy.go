@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -50,18 +51,14 @@ type proxy struct {
 
 func newProxy(u *url.URL, config *tls.Config) *proxy {
 	p := &proxy{header: http.Header{}}
-	port := u.Port()
+	port := "80"
 	if u.Scheme == "https" {
+		port = "443"
 		p.tls = config.Clone()
 		p.tls.ServerName = u.Hostname()
 		p.tls.NextProtos = []string{"http/1.1"}
-		if port == "" {
-			port = "443"
-		}
-	} else if port == "" {
-		port = "80"
 	}
-	p.address = net.JoinHostPort(u.Hostname(), port)
+	p.address = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port))
 	if u.User != nil {
 		password, _ := u.User.Password()
 		credentials := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))

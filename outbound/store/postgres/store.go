@@ -143,16 +143,13 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		name:  nameOf(c.ConnConfig),
 		host:  config.Host,
 		lease: cmp.Or(config.Lease, defaultLease),
-		log:   config.Logger,
+		log:   cmp.Or(config.Logger, slog.New(slog.DiscardHandler)),
 		reads: make(chan struct{}, c.MaxConns-writingConns),
 		// One read is left for those that are quick.
 		searches: make(chan struct{}, c.MaxConns-writingConns-1),
 	}
 	s.news.init()
 	s.holds.init()
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return nil, s.fail("opening the store", err)
 	}

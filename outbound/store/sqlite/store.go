@@ -37,6 +37,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,10 +126,7 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 	if wait <= 0 {
 		wait = defaultLockWait
 	}
-	log := config.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	log := cmp.Or(config.Logger, slog.New(slog.DiscardHandler))
 	lock, err := acquireLock(ctx, path, wait, log)
 	if err != nil {
 		return nil, err
