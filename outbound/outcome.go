@@ -215,8 +215,7 @@ func clientCertHint(alert error) string {
 }
 
 func certificateProblem(err error) string {
-	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		switch invalid.Reason {
 		case x509.Expired:
 			return "it has expired or is not valid yet"
@@ -224,8 +223,7 @@ func certificateProblem(err error) string {
 			return "it is not for servers: have one issued with the extended key usage serverAuth"
 		}
 	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "its issuer is unknown: send the whole chain, or have the server's configuration trust its CA: egress { tls_trust_pool … }"
 	}
 	return "it did not verify"
