@@ -9,14 +9,13 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // Each verdict is counted once, and so is the secret that matched, also for a replay. An
 // unsigned handshake matches no secret.
 func TestVerdictsAreCounted(t *testing.T) {
-	h := provisioned(t, &Verify{Provider: "woocommerce", Secrets: []string{"new", testSecret}, Replay: replayAck, ReplayFor: caddy.Duration(minReplayFor)})
+	h := provisioned(t, &Verify{Provider: "woocommerce", Secrets: []string{"new", testSecret}, Replay: replayAck, ReplayFor: minReplayFor})
 	signed := func(body string) *http.Request {
 		m := hmac.New(sha256.New, []byte(testSecret))
 		m.Write([]byte(body))
