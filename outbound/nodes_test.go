@@ -10,25 +10,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// lease is the lease of the nodes in tests. It says nothing about speed: a node that
-// doesn't renew it in time loses the deliveries that it holds, as it should.
+// lease is the lease in tests that wait for its end, or for what nodes do several times in
+// it. A node that doesn't renew it in time loses the deliveries that it holds, as it
+// should, and on a slow machine, that may happen at any time.
 const lease = 600 * time.Millisecond
+
+// longLease is the lease in all other tests.
+const longLease = 3 * time.Second
 
 // startNodes starts n engines on one Postgres store, and also returns its connection
 // string.
 func startNodes(t *testing.T, n int, set ...setting) (nodes []*harness, dsn string) {
 	t.Helper()
-	return startNodesLeased(t, n, lease, set...)
+	return startNodesLeased(t, n, longLease, set...)
 }
-
-// longLease is for tests that fail if a node doesn't renew its lease in time.
-const longLease = 3 * time.Second
 
 // startNodesLeased is startNodes with another lease.
 func startNodesLeased(t *testing.T, n int, lease time.Duration, set ...setting) (nodes []*harness, dsn string) {
@@ -52,7 +54,7 @@ func startNodesLeased(t *testing.T, n int, lease time.Duration, set ...setting) 
 func startNodesAhead(t *testing.T, ahead ...time.Duration) (nodes []*harness) {
 	dsn := pgtest.Database(t)
 	for _, by := range ahead {
-		h := newHarness(t, postgresStore(dsn, lease))
+		h := newHarness(t, postgresStore(dsn, longLease))
 		h.clock = newClock()
 		h.clock.step(by)
 		h.start()
@@ -192,7 +194,7 @@ func onlyDelivery(t *testing.T, h *harness) *outbound.Record {
 // the order of publishing, although they are published through several nodes.
 func TestOrderAcrossNodes(t *testing.T) {
 	const events = 60
-	nodes, _ := startNodesLeased(t, 3, longLease)
+	nodes, _ := startNodes(t, 3)
 	r := newReceiver(t)
 	var running atomic.Int32
 	unblocked := make(chan struct{})
@@ -244,7 +246,7 @@ func TestOrderAcrossNodes(t *testing.T) {
 // is attempted again, and the node itself carries on with a new session. Nothing is
 // lost.
 func TestNodeLosesItsLease(t *testing.T) {
-	nodes, dsn := startNodes(t, 2)
+	nodes, dsn := startNodesLeased(t, 2, lease)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
 	unblock := r.block(t, http.StatusOK)
@@ -338,7 +340,7 @@ func TestMadeOrdered(t *testing.T) {
 // What several nodes have queued when a subscription is changed to ordered is sent in
 // order, one at a time.
 func TestMadeOrderedWithQueues(t *testing.T) {
-	nodes, _ := startNodesLeased(t, 2, longLease, func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	nodes, _ := startNodes(t, 2, func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	a, b := nodes[0], nodes[1]
 	r, other := newReceiver(t), newReceiver(t)
 	answer := make(chan struct{})
@@ -375,7 +377,7 @@ func TestMadeOrderedWithQueues(t *testing.T) {
 // Every event that was accepted is delivered, although connections to the database
 // break all the time, even while it answers a commit.
 func TestConnectionsBreak(t *testing.T) {
-	nodes, dsn := startNodes(t, 2, retries(time.Second, time.Second, time.Second, time.Second))
+	nodes, dsn := startNodesLeased(t, 2, lease, retries(time.Second, time.Second, time.Second, time.Second))
 	r := newReceiver(t)
 	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	var all sync.WaitGroup
@@ -567,7 +569,7 @@ func TestNodesLoseAnEventType(t *testing.T) {
 // when it fails, which the first node has stored, is cleared, and the subscription
 // isn't deactivated.
 func TestReceiverWorksForAnotherNode(t *testing.T) {
-	nodes, _ := startNodes(t, 2, func(s *outbound.Settings) {
+	nodes, _ := startNodesLeased(t, 2, lease, func(s *outbound.Settings) {
 		s.Retry = make(outbound.Schedule, 99)
 		for i := range s.Retry {
 			s.Retry[i] = time.Millisecond
@@ -575,10 +577,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		s.DisableAfter = outbound.DisableAfter{Failures: 20, For: 5 * time.Second} // long enough to hear of b's success on a slow machine
 	})
 	a, b := nodes[0], nodes[1]
-	closed := newReceiver(t)
-	closed.Close()
-	proxy := must.Get(url.Parse(closed.URL))(t)
-	a.settings.Proxy = proxy
+	a.settings.Proxy = &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", freeport.Get())} // where nothing listens
 	must.Do(t, a.Apply(t.Context(), a.settings))
 	r := newReceiver(t)
 	r.respond(status(503))
@@ -610,7 +609,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 // with the same failing_since, even if the receiver worked for another node first.
 func TestRecoveredAfterAnotherNode(t *testing.T) {
 	dsn := pgtest.Database(t)
-	a, b := newHarness(t, postgresStore(dsn, lease), retries(time.Hour)), newHarness(t, postgresStore(dsn, lease))
+	a, b := newHarness(t, postgresStore(dsn, longLease), retries(time.Hour)), newHarness(t, postgresStore(dsn, longLease))
 	a.settings.DisableAfter = outbound.DisableAfter{Failures: 30, For: time.Hour}
 	a.clock = newClock()
 	b.clock = a.clock
@@ -625,10 +624,7 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 	down := func() bool { return !a.sub().Subscription.FailingSince.IsZero() }
 	a.eventually("FailingSince to be stored", down)
 
-	closed := newReceiver(t)
-	closed.Close()
-	proxy := must.Get(url.Parse(closed.URL))(t)
-	a.settings.Proxy = proxy
+	a.settings.Proxy = &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", freeport.Get())} // where nothing listens
 	apply := func() {
 		must.Do(t, a.Apply(t.Context(), a.settings))
 	}

@@ -104,7 +104,7 @@ func TestOrderOfWhatIsPublishedAtTheStart(t *testing.T) {
 // If the database is unreachable for longer than a node's lease, the node loses the
 // deliveries that it holds. They are delivered before any that it claims later.
 func TestOrderWhenTheServerWasAway(t *testing.T) {
-	nodes, dsn := startNodes(t, 1)
+	nodes, dsn := startNodesLeased(t, 1, lease)
 	h, r := nodes[0], newReceiver(t)
 	h.subscribeOrdered(r)
 	unblock := r.block(t, http.StatusOK)
@@ -150,7 +150,7 @@ func TestOrderWhenANodeEndsDuringAClaim(t *testing.T) {
 // While a node that has lost its session is still storing an outcome, the next owner
 // of the subscription doesn't claim later deliveries.
 func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
-	nodes, dsn := startNodes(t, 2, retries(20*time.Millisecond, 20*time.Millisecond))
+	nodes, dsn := startNodesLeased(t, 2, lease, retries(20*time.Millisecond, 20*time.Millisecond))
 	a, b, r := nodes[0], nodes[1], newReceiver(t)
 	a.subscribeOrdered(r, b)
 	unblock := r.block(t, http.StatusServiceUnavailable)

@@ -234,7 +234,7 @@ func TestDeleteTenantOnAllNodes(t *testing.T) {
 	dsn := pgtest.Database(t)
 	var nodes []*harness
 	for range 2 {
-		h := newHarness(t, postgresStore(dsn, lease), retries(time.Hour))
+		h := newHarness(t, postgresStore(dsn, longLease), retries(time.Hour))
 		h.clock = newClock()
 		h.start()
 		nodes = append(nodes, h)
