@@ -24,7 +24,7 @@ import (
 
 // patience is the limit of every wait for something that must happen. It is long enough for
 // slow machines, and not used to measure anything.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // The tokens of the API, and what they allow.
 const (
