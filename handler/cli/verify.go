@@ -203,7 +203,8 @@ func printMessage(c *call, m *verify.Message, secrets int) error {
 	if c.json {
 		result := verifyResult{Valid: true, Provider: m.Provider, ID: m.ID, EventType: m.EventType, Signed: strings.Fields(m.Signed.String())}
 		if !m.Timestamp.IsZero() {
-			result.Timestamp = &m.Timestamp
+			at := m.Timestamp.UTC()
+			result.Timestamp = &at
 		}
 		if m.Reply != nil {
 			result.Handshake = &handshake{m.Reply.Status, string(m.Reply.Body)}
