@@ -89,7 +89,7 @@ func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 		t.Errorf("before a restart: got %q, want no line", line)
 	}
 	h.restart()
-	want := fmt.Sprintf("subscriptions=2 oldest_due=%s\n", began.Format("2006-01-02T15:04:05.000Z07:00"))
+	want := fmt.Sprintf("subscriptions=2 oldest_due=%s\n", began.Local().Format("2006-01-02T15:04:05.000Z07:00"))
 	if line := log.line("there are pending deliveries"); !strings.Contains(line, "level=INFO") || !strings.HasSuffix(line, want) {
 		t.Errorf("got %q, want it to end with %q", line, want)
 	}
