@@ -49,6 +49,7 @@ func TestRoomOfALane(t *testing.T) {
 		rate     float64
 		failures int
 		pause    time.Duration
+		retry    time.Duration // when an ordered lane retries its first delivery; 0 if it isn't ordered
 		want     int
 	}{
 		"no limit":               {want: laneRoom},
@@ -58,10 +59,11 @@ func TestRoomOfALane(t *testing.T) {
 		"down":                   {failures: downAfter, want: downRoom},
 		"down, in a short pause": {failures: downAfter, pause: longPause, want: downRoom},
 		"in a long pause":        {pause: longPause + 1, want: 0},
+		"long before a retry":    {retry: longPause + 1, want: 0},
 	} {
-		l := newLane(t, store.Subscription{RateLimit: lane.rate})
+		l := newLane(t, store.Subscription{RateLimit: lane.rate, Ordered: lane.retry > 0})
 		l.breaker.failures = lane.failures
-		l.notBefore = l.at(lane.pause)
+		l.notBefore, l.headDue = l.at(lane.pause), l.at(lane.retry)
 		if room := l.room(l.e.now()); room != lane.want {
 			t.Errorf("%s: got room for %d, want %d", name, room, lane.want)
 		}
@@ -153,6 +155,7 @@ func TestWhenAnAttemptMayBegin(t *testing.T) {
 		"as many as the limit":     {func(l *lane) { l.running = l.limit() }, false},
 		"paused":                   {func(l *lane) { l.notBefore = l.at(time.Millisecond) }, false},
 		"at the end of a pause":    {func(l *lane) { l.notBefore = l.at(0) }, true},
+		"before a retry in order":  {waitInOrder, false},
 		"inactive":                 {deactivate, false},
 		"deleted":                  {func(l *lane) { l.closed = true }, false},
 		"draining":                 {func(l *lane) { l.e.dispatch.halt() }, false},
@@ -173,6 +176,14 @@ func deactivate(l *lane) {
 	s := *l.sub()
 	s.Active = false
 	l.setTarget(l.e.config.Load(), &s)
+}
+
+// waitInOrder makes the lane an ordered one whose first delivery waits for a retry.
+func waitInOrder(l *lane) {
+	s := *l.sub()
+	s.Ordered = true
+	l.setTarget(l.e.config.Load(), &s)
+	l.headDue = l.at(time.Millisecond)
 }
 
 // If reservations leave no room for a claim, the lane claims again once they are given
@@ -205,6 +216,7 @@ func TestLaneClaimsAgainWhenReservationsAreGivenBack(t *testing.T) {
 func TestLaneAccountsForWhatItHolds(t *testing.T) {
 	for name, end := range map[string]func(*lane){
 		"released":  (*lane).flush,
+		"deleted":   (*lane).close,
 		"attempted": func(l *lane) { l.attemptDone(weight(l.take().Event), 0) },
 	} {
 		l := newLane(t, store.Subscription{})
