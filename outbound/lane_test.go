@@ -433,25 +433,28 @@ func TestProbeDuringAClaimAheadOfSchedule(t *testing.T) {
 	}
 }
 
-// A probe that is asked for during the first claim ahead of schedule also attempts what
-// was stored since the claim has read the store, although its retry comes first.
+// A probe that is asked for during the first claim ahead of schedule, or another receiver,
+// also attempts what was stored since the claim has read the store, although its retry
+// comes first.
 func TestProbeDuringTheFirstClaimAheadOfSchedule(t *testing.T) {
-	l := newLane(t, store.Subscription{})
-	hs := l.storeEvents(t, l.at(2*time.Hour), false)
-	l.noteStored(l.at(2 * time.Hour))
-	l.scheduleAhead(l.at(0))
-	l.e.store = hookedStore{l.e.store, func(step string) {
-		if step == "fill" && len(hs) == 1 {
-			hs = append(hs, l.storeEvents(t, l.at(time.Hour), false)...)
-			l.noteStored(l.at(time.Hour))
-			l.probe()
+	for name, restart := range map[string]func(*lane){"probe": (*lane).probe, "another receiver": (*lane).resume} {
+		l := newLane(t, store.Subscription{})
+		hs := l.storeEvents(t, l.at(2*time.Hour), false)
+		l.noteStored(l.at(2 * time.Hour))
+		l.scheduleAhead(l.at(0))
+		l.e.store = hookedStore{l.e.store, func(step string) {
+			if step == "fill" && len(hs) == 1 {
+				hs = append(hs, l.storeEvents(t, l.at(time.Hour), false)...)
+				l.noteStored(l.at(time.Hour))
+				restart(l)
+			}
+		}}
+		for range 3 {
+			l.e.claims.claim(t.Context(), []*lane{l})
 		}
-	}}
-	for range 3 {
-		l.e.claims.claim(t.Context(), []*lane{l})
-	}
-	if !l.queueIs(hs...) {
-		t.Errorf("got %d queued, want 2", l.queue.len())
+		if !l.queueIs(hs...) {
+			t.Errorf("%s: got %d queued, want 2", name, l.queue.len())
+		}
 	}
 }
 
@@ -463,9 +466,10 @@ func TestFailureThatIsStoredLate(t *testing.T) {
 		late  func(*lane)
 		again bool
 	}{
-		"nothing has happened":     {func(*lane) {}, false},
-		"the others are attempted": {func(l *lane) { l.breaker.restartAhead(l.at(0)) }, true},
-		"the receiver fails again": {func(l *lane) { l.breaker.restartAhead(l.at(0)); l.breaker.since = l.at(0) }, false},
+		"nothing has happened":      {func(*lane) {}, false},
+		"the others are attempted":  {func(l *lane) { l.breaker.restartAhead(l.at(0)) }, true},
+		"there is another receiver": {(*lane).resume, true},
+		"the receiver fails again":  {func(l *lane) { l.breaker.restartAhead(l.at(0)); l.breaker.since = l.at(0) }, false},
 	} {
 		l := newLane(t, store.Subscription{})
 		l.holdSome(1)
