@@ -768,6 +768,9 @@ func TestAttemptIsBrokenOff(t *testing.T) {
 	if held := l.e.heldSize.Load(); len(l.unsettled) != 0 || l.running != 0 || held != 0 {
 		t.Errorf("got %d not settled, %d running and held size %d, want 0", len(l.unsettled), l.running, held)
 	}
+	if !l.lastFailure.IsZero() {
+		t.Errorf("got a failure at %v, want none", l.lastFailure)
+	}
 	claimed, err := l.e.store.Claim(t.Context(), l.at(0), claimBytes, []store.Want{{Subscription: l.key, Limit: 1}})
 	if err != nil || len(claimed[0].Deliveries) != 1 {
 		t.Errorf("claiming it again: got %v, %v, want 1", claimed, err)
@@ -785,6 +788,54 @@ func TestPauseOfAFullLaneAfterAShortage(t *testing.T) {
 	l.e.services.Wait()
 	if a := l.alarm; !a.set || !a.at.Equal(l.at(shortagePause)) {
 		t.Errorf("got alarm %+v, want one in %v", a, shortagePause)
+	}
+}
+
+// A shortage doesn't end a longer pause that began during the attempt, and has nothing
+// attempted ahead of schedule that wasn't.
+func TestShortageInAPause(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.queue.push(l.storeEvents(t, l.at(0), true)[0])
+	h := l.take()
+	l.notBefore = l.at(time.Hour)
+	l.abort(h, &outcome{aborted: true, retryAfter: shortagePause})
+	l.e.services.Wait()
+	if !l.notBefore.Equal(l.at(time.Hour)) || !l.breaker.aheadAt.IsZero() {
+		t.Errorf("got a pause of %v, and an attempt ahead of schedule at %v, want an hour, and none", l.notBefore.Sub(l.e.now()), l.breaker.aheadAt)
+	}
+}
+
+// After a shortage, an attempt ahead of schedule is made again, although it was the last in
+// line and the receiver doesn't fail.
+func TestShortageAheadOfSchedule(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	h := l.storeEvents(t, l.at(time.Hour), false)[0]
+	l.noteStored(l.at(time.Hour))
+	l.scheduleAhead(l.at(0))
+	l.e.claims.claim(t.Context(), []*lane{l})
+	l.abort(l.take(), &outcome{aborted: true, retryAfter: shortagePause})
+	l.e.services.Wait()
+	l.e.clock.zero = l.at(shortagePause)
+	for range 2 { // the first finds nothing due
+		l.e.claims.claim(t.Context(), []*lane{l})
+	}
+	if !l.queueIs(h) {
+		t.Errorf("got %d queued, want the delivery again", l.queue.len())
+	}
+}
+
+// In an ordered lane, no delivery overtakes one whose attempt is broken off.
+func TestOrderWhenAnAttemptIsBrokenOff(t *testing.T) {
+	l := newLane(t, store.Subscription{Ordered: true})
+	hs := l.storeEvents(t, l.at(0), true, true)
+	for _, h := range hs {
+		l.queue.push(h)
+	}
+	l.abort(l.take(), &outcome{aborted: true})
+	l.e.services.Wait()
+	l.e.claims.claim(t.Context(), []*lane{l})
+	if !l.queueIs(hs...) {
+		t.Errorf("got %d queued, want 2 in order", l.queue.len())
 	}
 }
 
