@@ -915,6 +915,22 @@ func TestShorterRetryAfterComesLast(t *testing.T) {
 	}
 }
 
+// A receiver that is overloaded gets half as many attempts at once, after a pause. Those
+// that were under way at the same time don't make that longer, nor does the pause of a
+// receiver that is down become shorter.
+func TestPauseOfAnOverloadedReceiver(t *testing.T) {
+	for failures, pause := range map[int]time.Duration{0: minSlowPause, 1_000_000: 5 * time.Second} {
+		l := newLane(t, store.Subscription{Retry: Schedule{5 * time.Second}})
+		l.breaker.failures, l.running = failures, 9
+		for range 2 {
+			l.record(l.target.Load(), &outcome{class: ClassStatus, overloaded: true}, l.e.config.Load())
+			if !l.notBefore.Equal(l.at(pause)) || l.breaker.throttle != 4 {
+				t.Errorf("after %d failures: got a pause of %v and %d attempts at once, want %v and 4", failures, l.notBefore.Sub(l.e.now()), l.breaker.throttle, pause)
+			}
+		}
+	}
+}
+
 // What a user asks for is attempted during a pause that the receiver has asked for only if
 // the receiver is down, or there is another one by now.
 func TestProbeDuringAPause(t *testing.T) {
