@@ -1013,6 +1013,9 @@ func TestDeactivationIsOutdated(t *testing.T) {
 	works := func(l *lane, _ *store.Subscription) { l.breaker = breaker{} }
 	moved := func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" }
 	activated := func(l *lane, _ *store.Subscription) { l.resume() }
+	fails := func(l *lane, _ *store.Subscription) {
+		l.record(l.target.Load(), &outcome{class: ClassStatus}, l.e.config.Load())
+	}
 	elsewhere := func(l *lane, failed *store.Subscription) {
 		must.Get(l.e.store.UpdateSubscription(t.Context(), failed.ID, func(s *store.Subscription) error {
 			s.Updated = s.Updated.Add(time.Second)
@@ -1030,6 +1033,7 @@ func TestDeactivationIsOutdated(t *testing.T) {
 		"failing, another receiver": {ReasonFailing, moved, true},
 		"failing, activated since":  {ReasonFailing, activated, true},
 		"gone":                      {ReasonGone, none, false},
+		"gone, fails otherwise":     {ReasonGone, fails, false},
 		"gone, another receiver":    {ReasonGone, moved, true},
 		"gone, activated since":     {ReasonGone, activated, true},
 		"gone, activated elsewhere": {ReasonGone, elsewhere, true},
