@@ -1094,6 +1094,48 @@ func TestWhenTheStoreIsToldOfAReceiver(t *testing.T) {
 	}
 }
 
+// Deliveries that failed together aren't retried together.
+func TestRetriesAreSpread(t *testing.T) {
+	l := newLane(t, store.Subscription{Retry: Schedule{time.Hour}})
+	due := map[time.Time]bool{}
+	for range 100 {
+		s := &store.Settlement{Attempt: &store.Attempt{Number: 1}}
+		l.e.decide(l, l.target.Load(), &store.Held{}, &outcome{class: ClassStatus}, s)
+		due[s.Due] = true
+	}
+	if len(due) < 90 {
+		t.Errorf("got %d times for 100 retries, want almost as many", len(due))
+	}
+}
+
+// The store is told of a change that happens while it is being told of another one. If it
+// couldn't be told, it is after the next attempt.
+func TestStoreIsToldOfEachChange(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	expect := func(told bool, o *outcome) {
+		t.Helper()
+		if got := l.record(l.target.Load(), o, l.e.config.Load()).persist; got != told {
+			t.Errorf("after %d failures: got told %v, want %v", l.breaker.failures, got, told)
+		}
+	}
+	success, failure := &outcome{}, &outcome{class: ClassStatus}
+	l.persisting = true
+	for range downAfter - 1 {
+		expect(false, failure)
+	}
+	expect(true, failure)
+	expect(false, failure)
+	l.persisting = false
+	expect(true, failure)
+	expect(true, success)
+	down := *l.sub()
+	down.FailingSince = l.at(0)
+	l.setTarget(l.e.config.Load(), &down)
+	expect(false, success)
+	l.persisting = false
+	expect(true, success)
+}
+
 // A receiver goes down again while the store is being told that it is back: the run of
 // failures begins with the first of them, and not only when the store has been told.
 func TestDownAgainWhileTheStoreIsTold(t *testing.T) {
