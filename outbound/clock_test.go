@@ -213,3 +213,23 @@ func TestReportedRetryWhenTheClockIsSet(t *testing.T) {
 		t.Errorf("got the next attempt in %v, want it in about a minute", in)
 	}
 }
+
+// So is since when a receiver has failed, as events tell it.
+func TestReportedFailuresWhenTheClockIsSet(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 4, For: time.Hour} })
+	r := newReceiver(t)
+	r.respond(status(http.StatusInternalServerError))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	since := h.clock.Now().Add(24 * time.Hour)
+	h.failTimes(1)
+	h.clock.advance(time.Hour)
+	h.clock.step(24 * time.Hour)
+	for _, told := range []string{outbound.SubscriptionFailing, outbound.SubscriptionRecovered} {
+		h.failTimes(1)
+		f := receive(t, h.changes, "the event")
+		if got, _ := f.Data["failing_since"].(time.Time); f.Type != told || !got.Equal(since) {
+			t.Errorf("got %+v, want %s with failing_since %v", f, told, since)
+		}
+		r.respond(nil)
+	}
+}
