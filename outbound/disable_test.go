@@ -133,10 +133,16 @@ func TestRecovered(t *testing.T) {
 	for _, c := range []struct {
 		failures int
 		lasts    time.Duration
-	}{{14, 31 * time.Minute}, {16, 29 * time.Minute}} {
+		restart  bool
+	}{{14, 31 * time.Minute, false}, {16, 29 * time.Minute, false}, {16, 29 * time.Minute, true}} {
 		r.respond(status(500))
+		since := h.clock.Now()
 		h.failTimes(c.failures)
 		h.clock.advance(c.lasts)
+		if c.restart {
+			h.eventually("FailingSince to be stored", func() bool { return h.sub().Subscription.FailingSince.Equal(since) })
+			h.restart()
+		}
 		r.respond(nil)
 		h.failTimes(1)
 		if len(h.changes) > 0 {
