@@ -297,7 +297,7 @@ func TestLateDeathIsNotTold(t *testing.T) {
 	// Give the delivery to the other node, as if the lease had run out.
 	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = (SELECT session FROM webhooks.node WHERE session <> holder LIMIT 1)`)
 	late <- http.StatusInternalServerError
-	a.eventually("the end of the attempt", func() bool { return a.InFlight() == 0 })
+	a.Drain(t.Context()) // waits for the outcome
 	d := onlyDelivery(t, a)
 	if d.State != store.Pending || d.Attempts != 0 {
 		t.Errorf("got state %s after %d attempts, want pending after 0", d.State, d.Attempts)
