@@ -260,6 +260,22 @@ func TestCancelDuringAnAttempt(t *testing.T) {
 	}
 }
 
+// An attempt that fails after its subscription was deleted leaves a dead letter: in order,
+// nothing else would make one of it.
+func TestDeleteDuringAnAttemptInOrder(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	r := newReceiver(t)
+	unblock := r.block(t, http.StatusInternalServerError)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	h.publish("a", `1`)
+	r.next(t)
+	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
+	unblock()
+	if d := h.awaitAttempt(); d.State != store.Dead || d.Reason != outbound.ReasonDeleted {
+		t.Errorf("got %s with reason %q, want dead with %q", d.State, d.Reason, outbound.ReasonDeleted)
+	}
+}
+
 // Redelivering in bulk keeps the order in which the events were published, also across
 // the batches in which deliveries are queued.
 func TestOrderOfRedeliveryInBulk(t *testing.T) {
