@@ -186,7 +186,7 @@ func TestChosenAndConfigured(t *testing.T) {
 // Of many that create a subscription under the same id at the same moment, on whatever
 // node, one does, and the others are told of it.
 func TestChosenAtOnce(t *testing.T) {
-	nodes, _ := startNodes(t, 3)
+	nodes, _ := startNodesLeased(t, 3, 0) // the default lease, which isn't lost on a slow machine
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	keys, created := map[store.ID]bool{}, 0
@@ -219,10 +219,10 @@ func TestChosenAtOnce(t *testing.T) {
 // One node deletes a subscription, and another one that hasn't heard of it yet creates
 // it again: then that one has the new one.
 func TestChosenAgainOnAnotherNode(t *testing.T) {
-	nodes, _ := startNodes(t, 2)
+	nodes, _ := startNodesLeased(t, 2, 0)
 	a, b := nodes[0], nodes[1]
 	spec := outbound.SubscriptionSpec{ID: "sub_crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"a"}}
-	for range 20 { // the news may be faster
+	for range 5 { // the news may be faster
 		a.subscribe(spec)
 		b.awaitSubscription(spec.ID, true)
 		must.Do(t, a.DeleteSubscription(t.Context(), spec.ID))
