@@ -68,6 +68,9 @@ func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	defer e.lanes.changing.Unlock()
 	known := l.sub()
 	s, err := e.store.UpdateSubscription(ctx, known.ID, func(s *store.Subscription) error {
+		if s.Key != known.Key { // it was deleted, and another one has its id
+			return ErrNotFound
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		s.FailingSince = time.Time{}

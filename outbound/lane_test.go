@@ -1149,6 +1149,21 @@ func TestDownAgainWhileTheStoreIsTold(t *testing.T) {
 	}
 }
 
+// A receiver goes down after its subscription was deleted, and another one has got the id:
+// that one isn't said to fail.
+func TestDownAfterTheIDIsAnothers(t *testing.T) {
+	l := newLane(t, store.Subscription{ID: "sub_crm"})
+	other := *l.sub()
+	other.Key = 2
+	must.Do(t, l.e.store.CreateSubscription(t.Context(), &other))
+	l.breaker.failures, l.breaker.since = downAfter, l.at(0)
+	l.e.persistFailing(t.Context(), l)
+	stored := must.Get(l.e.store.Subscriptions(t.Context()))(t)
+	if since := stored[0].FailingSince; !since.IsZero() {
+		t.Errorf("got failing since %v, want it not to fail", since)
+	}
+}
+
 // Another node has stored that a receiver is back, which this node hears of when it changes
 // the subscription: the run of failures begins anew here, too.
 func TestBackForAnotherNodeDuringAChange(t *testing.T) {
