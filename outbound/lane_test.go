@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -1181,6 +1182,29 @@ func TestBackForAnotherNodeDuringAChange(t *testing.T) {
 	}))(t)
 	if !l.breaker.since.Equal(l.at(0)) {
 		t.Errorf("got failing since %v, want %v", l.breaker.since, l.at(0))
+	}
+}
+
+// A subscription that is created through the API while a configuration with its id is
+// applied isn't taken over, whether or not the engine knows of it yet, and even if it is
+// the same.
+func TestReconcileWithAnotherCreatedMeanwhile(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		for _, url := range []string{"https://receiver.example/", "https://other.example/"} {
+			l := newLane(t, store.Subscription{ID: "sub_crm", EventTypes: []string{"a"}, Secrets: []store.Secret{{Value: "whsec_" + strings.Repeat("A", 32)}}})
+			spec := specOf(l.sub())
+			spec.Name, spec.URL = "crm", url
+			if l.register(t); !known {
+				l.e.lanes.remove(l)
+			}
+			err := l.e.reconcileOne(t.Context(), l.e.config.Load(), &spec)
+			if err == nil || !strings.Contains(err.Error(), "was created through the API") {
+				t.Errorf("%s, known %v: got %v, want an error", url, known, err)
+			}
+			if stored := must.Get(l.e.store.Subscriptions(t.Context()))(t); stored[0].URL != l.sub().URL || stored[0].FromConfig {
+				t.Errorf("%s, known %v: it was changed: %+v", url, known, stored[0])
+			}
+		}
 	}
 }
 

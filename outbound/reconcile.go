@@ -87,17 +87,14 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 			return err
 		}
 		err := e.create(ctx, s)
-		if e.shared == nil || !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, ErrConflict) {
 			return err
 		}
-		// Another node, starting at the same time, has created it.
+		// It was created meanwhile: by another node that starts too, or through the API.
 		if err := e.refreshSubscriptions(ctx); err != nil {
 			return err
 		}
 		if l = e.lanes.byID(id); l == nil {
-			return err
-		}
-		if err := spec.checkStored(l.sub()); err != nil {
 			return err
 		}
 	}
@@ -106,6 +103,9 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 	}
 	restored := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
+		if err := spec.checkStored(s); err != nil { // it may be another one by now
+			return err
+		}
 		spec.apply(s)
 		if restored = s.Reason == ReasonRemoved; restored {
 			s.Active, s.Reason = true, ""

@@ -334,5 +334,5 @@ func digest(v any) [sha256.Size]byte { return sha256.Sum256(fmt.Appendf(nil, "%#
 func (s *SubscriptionSpec) matches(row *store.Subscription) bool {
 	want := *row
 	s.apply(&want)
-	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 && reflect.DeepEqual(*row, want)
+	return row.FromConfig && row.Reason != ReasonRemoved && len(row.Secrets) > 0 && reflect.DeepEqual(*row, want)
 }
