@@ -59,7 +59,7 @@ type Taken struct {
 
 func (e *Taken) Error() string {
 	if len(e.Differs) == 0 {
-		return fmt.Sprintf("there is the same subscription with the id %s already", e.Subscription.ID)
+		return fmt.Sprintf("subscription %s exists already, with the same fields", e.Subscription.ID)
 	}
 	return fmt.Sprintf("subscription_id %q is taken by a subscription that differs in %s: change that one, or use another id", e.Subscription.ID, strings.Join(e.Differs, ", "))
 }

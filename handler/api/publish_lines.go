@@ -140,7 +140,7 @@ type line struct {
 type lineReader struct {
 	r      *bufio.Reader
 	limit  int64      // of bytes in a line
-	room   *room.Part // of the whole request, or a line for which there is only just room would not be alone in it
+	room   *room.Part // that of the whole request: beside it, a large line would not be alone, and be refused
 	taken  int64      // how much of it the group's lines have
 	number int        // of the last line
 }
