@@ -137,7 +137,7 @@ func printCreated(c *call, s *subscription) error {
 	f.addText("Secret", s.Secret)
 	f.addText("Public key", s.PublicKey)
 	if s.Duplicate {
-		fmt.Fprintln(c.err, "It was created before: nothing was done.")
+		fmt.Fprintf(c.err, "It was created before, and is %s: nothing was done.\n", s.state())
 	}
 	return f.flush(c.out)
 }

@@ -71,7 +71,7 @@ func TestCreateSubscriptionAgain(t *testing.T) {
 	if first.err != "" || field(t, first.out, "Subscription") != "sub_crm" {
 		t.Errorf("got stdout %q, stderr %q", first.out, first.err)
 	}
-	create("sub_crm").want(t, 0).prints(t, first.out).says(t, "It was created before")
+	create("sub_crm").want(t, 0).prints(t, first.out).says(t, "It was created before, and is active")
 	create("sub_crm", "--ordered").want(t, 1).says(t, "differs in ordered")
 	create("sub_crm", "--tenant", "acme").want(t, 1).says(t, `as in "sub_acme.crm"`)
 	create("sub_acme.crm", "--tenant", "acme").want(t, 0)
