@@ -51,16 +51,18 @@ func TestReplayMemoryOnAFullDisk(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	s := serveSite(t, fmt.Sprintf("log default {\noutput file %s\n}\nwebhooks {\nstore sqlite %s\n}", log, filepath.Join(dir, "webhooks.db")),
 		"webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}")
+	keeper := must.Get(caddy.ActiveContext().App("webhooks"))(t).(*App).engine.Load().replays
+	stored := func() int {
+		return len(must.Get(keeper.memory.Remembered(t.Context(), time.Now(), replayCapacity))(t))
+	}
+	before := stored() // of the previous config, whose memory this one took over
 	makeRoom := fill(t, dir)
 	do(t, signStripe(post(t, s.url, t.Name()), t.Name(), time.Now())).want(t, http.StatusOK)
 	until(t, "the log to say so", func() bool {
 		return strings.Contains(string(must.Get(os.ReadFile(log))(t)), "writing the replay memory to the store")
 	})
 	makeRoom()
-	keeper := must.Get(caddy.ActiveContext().App("webhooks"))(t).(*App).engine.Load().replays
-	until(t, "the message to be in the store", func() bool {
-		return len(must.Get(keeper.memory.Remembered(t.Context(), time.Now(), 10))(t)) == 1
-	})
+	until(t, "the message to be in the store", func() bool { return stored() == before+1 })
 }
 
 // While the disk is full, events are refused, and the status and a metric say why;
