@@ -58,8 +58,7 @@ func (c *call) request(method, path string, query url.Values, body []byte, print
 // withRetryHint adds to an error, after which something may have been created, whether
 // it is safe to run the command again: only with an id, which the flag gives.
 func (c *call) withRetryHint(err error, flag, perhaps, list string) error {
-	var lost *noResponse
-	if !errors.As(err, &lost) || !lost.sent {
+	if lost, ok := errors.AsType[*noResponse](err); !ok || !lost.sent {
 		return err
 	}
 	if c.cmd.Flags().Changed(flag) {

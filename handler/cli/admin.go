@@ -17,16 +17,21 @@ import (
 // mount is the path of the API on the admin endpoint.
 const mount = "/webhooks"
 
-// admin is Caddy's admin endpoint: its address, as the user wrote it.
-type admin string
+// admin is Caddy's admin endpoint.
+type admin struct {
+	address string // as the user wrote it
+	forFile bool   // whether it is asked for the store's file, which a webhook_api can't replace
+}
 
-func newAdminClient(address string, timeout time.Duration) (*client, error) {
-	addr, err := caddy.ParseNetworkAddress(address)
+func (a admin) String() string { return a.address }
+
+func newAdminClient(a admin, timeout time.Duration) (*client, error) {
+	addr, err := caddy.ParseNetworkAddress(a.address)
 	if err != nil {
-		return nil, fmt.Errorf("reading the admin address %q: %w", address, err)
+		return nil, fmt.Errorf("reading the admin address %q: %w", a.address, err)
 	}
 	if addr.PortRangeSize() > 1 {
-		return nil, fmt.Errorf("the admin address %q has a range of ports: give a single one", address)
+		return nil, fmt.Errorf("the admin address %q has a range of ports: give a single one", a.address)
 	}
 	network, at := addr.Network, addr.JoinHostPort(0)
 	base, origin := "http://"+at, "http://"+at
@@ -35,7 +40,7 @@ func newAdminClient(address string, timeout time.Duration) (*client, error) {
 		base, origin = "http://127.0.0.1", "" // Caddy treats this as "no host", and requires no origin
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
-	c := newClient(admin(address), base+mount, timeout, &http.Transport{
+	c := newClient(a, base+mount, timeout, &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, at)
 		},
@@ -59,12 +64,15 @@ func (a admin) unexpected(resp *http.Response, text []byte) error {
 	return fmt.Errorf("the server at %s answered %s: is it the admin endpoint of a Caddy with the webhooks module?", a, resp.Status)
 }
 
-func (a admin) notConnected(cause error) (what, elsewhere string) {
+func (a admin) notConnected(cause error) string {
 	if errors.Is(cause, fs.ErrPermission) {
-		return fmt.Sprintf("this user may not open Caddy's admin socket %s: run the command as the user that Caddy runs as", a), ""
+		return fmt.Sprintf("this user may not open Caddy's admin socket %s: run the command as the user that Caddy runs as", a)
 	}
-	return fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): check that Caddy is running. If it has another admin address, use --address, or --config with the file that Caddy runs with.", a, cause),
-		" If the endpoint is disabled (`admin off`) or on another machine, use a webhook_api with --api."
+	text := fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): check that Caddy is running. If it has another admin address, use --address, or --config with the file that Caddy runs with.", a, cause)
+	if !a.forFile {
+		text += " If the endpoint is disabled (`admin off`) or on another machine, use a webhook_api with --api."
+	}
+	return text
 }
 
 func (admin) deniedHint(int) string {

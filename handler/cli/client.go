@@ -36,9 +36,8 @@ const (
 type endpoint interface {
 	// unexpected explains a response that doesn't come from the API.
 	unexpected(resp *http.Response, text []byte) error
-	// notConnected explains a failed connection and says what to do about it, and
-	// which other place has the API.
-	notConnected(cause error) (what, elsewhere string)
+	// notConnected explains a failed connection and says what to do about it.
+	notConnected(cause error) string
 	// deniedHint says what to do when the API refuses the token, with 401, or
 	// its scope, with 403.
 	deniedHint(status int) string
@@ -300,13 +299,12 @@ func (c *client) notFoundHint(noun, id, action string, withTenant bool) string {
 
 // noResponse is the error of a request that got no response.
 type noResponse struct {
-	text      string
-	elsewhere string // where else the API is; "" if there is no such place
-	sent      bool   // whether Caddy may have received the request
-	cause     error
+	text  string
+	sent  bool // whether Caddy may have received the request
+	cause error
 }
 
-func (e *noResponse) Error() string { return e.text + e.elsewhere }
+func (e *noResponse) Error() string { return e.text }
 func (e *noResponse) Unwrap() error { return e.cause }
 
 // unreachable explains why there was no response, and what to do about it. Sent
@@ -320,7 +318,7 @@ func (c *client) unreachable(err error, sent bool) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.text = fmt.Sprintf("Caddy at %s did not respond in time: it may be overloaded, or its store doesn't respond; --timeout sets how long to wait", c.endpoint)
 	case errors.As(err, &op) && op.Op == "dial":
-		e.text, e.elsewhere = c.endpoint.notConnected(op.Err)
+		e.text = c.endpoint.notConnected(op.Err)
 	case errors.As(err, &certificate):
 		e.text = fmt.Sprintf("the certificate of %s is not trusted (%v): if it is from a CA of your own, add that to those that this machine trusts, for example with the variable SSL_CERT_FILE", c.endpoint, certificate.Err)
 	default:

@@ -188,7 +188,7 @@ func TestNoAnswerInTime(t *testing.T) {
 
 func TestNoResponseKeepsItsCause(t *testing.T) {
 	cause := errors.New("cause")
-	err := (&client{endpoint: admin("x")}).unreachable(cause, false)
+	err := (&client{endpoint: admin{address: "x"}}).unreachable(cause, false)
 	if !errors.Is(err, cause) {
 		t.Errorf("got %v, which doesn't wrap its cause", err)
 	}

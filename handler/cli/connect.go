@@ -104,10 +104,11 @@ func (c *call) adminClient(timeout time.Duration) (*client, error) {
 	if strings.Contains(address, "://") {
 		return nil, usagef("--address is not a URL, but an address such as %s or unix//run/caddy-admin.sock; for the URL of a webhook_api, use --api", caddy.DefaultAdminListen)
 	}
+	forFile := f.Lookup("store") != nil
 	address, err := findAddress(address, file, adapter)
 	if errors.Is(err, errAdminOff) {
 		instead := "use a webhook_api with --api"
-		if f.Lookup("store") != nil {
+		if forFile {
 			instead = "give the store's file with --store"
 		}
 		err = fmt.Errorf("%w: enable it, for example with `admin unix//run/caddy-admin.sock`, or %s", err, instead)
@@ -115,7 +116,7 @@ func (c *call) adminClient(timeout time.Duration) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
 	}
-	return newAdminClient(address, timeout)
+	return newAdminClient(admin{address, forFile}, timeout)
 }
 
 var errAdminOff = errors.New("the endpoint is disabled (`admin off`)")

@@ -15,7 +15,7 @@ func TestListsFollowCursors(t *testing.T) {
 	const events = 2*maxPage + 7
 	for i := range events {
 		body := must.Get(envelope(map[string]string{"event_type": "a", "event_id": fmt.Sprint("e-", i)}, []byte("{}")))(t)
-		c := must.Get(newAdminClient(s.address, defaultTimeout))(t)
+		c := must.Get(newAdminClient(admin{address: s.address}, defaultTimeout))(t)
 		must.Do(t, c.do(t.Context(), http.MethodPost, "/events", nil, body, nil))
 	}
 	rows := func(r result) int { return strings.Count(r.out, "\n") - 1 }

@@ -63,8 +63,8 @@ func (p public) unexpected(resp *http.Response, _ []byte) error {
 	return fmt.Errorf("the server at %s answered %s and is not a webhook_api: check that this is the URL that webhook_api is mounted at, such as %s, and that nothing in front of it requires more than a bearer token", p.url, resp.Status, exampleAPI)
 }
 
-func (p public) notConnected(cause error) (what, elsewhere string) {
-	return fmt.Sprintf("the API can't be reached at %s (%v): check that the URL is right and that Caddy is running", p.url, cause), ""
+func (p public) notConnected(cause error) string {
+	return fmt.Sprintf("the API can't be reached at %s (%v): check that the URL is right and that Caddy is running", p.url, cause)
 }
 
 func (p public) deniedHint(status int) string {

@@ -191,9 +191,6 @@ func (c *call) storeFile() (string, error) {
 	}
 	var s serverStatus
 	if err := client.do(c.cmd.Context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
-		if lost, ok := errors.AsType[*noResponse](err); ok {
-			lost.elsewhere = "" // where the file can't be reached
-		}
 		return "", fmt.Errorf("give the store's file with --store, since the running Caddy can't be asked for it: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {
