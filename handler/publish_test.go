@@ -341,7 +341,7 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 	down := newApp(t)
 	down.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 	verify := fmt.Sprintf("webhook_verify github %q\n", testSecret)
-	away := fmt.Sprintf("reverse_proxy 127.0.0.1:%d", freeport.Get())
+	away := "reverse_proxy " + freeport.Address()
 	instead := fmt.Sprintf("reverse_proxy %s {\n@down status 503\nhandle_response @down {\nwebhook_publish app.down\n}\n}", down.addr)
 	for name, c := range map[string]struct {
 		directives string
@@ -454,7 +454,7 @@ func TestPublishRefused(t *testing.T) {
 // away.
 func TestErrorRoutePublishesOnlyWhatIsVerified(t *testing.T) {
 	port := freeport.Get()
-	away := fmt.Sprintf("127.0.0.1:%d", freeport.Get())
+	away := freeport.Address()
 	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`http://127.0.0.1:%d {
 		handle /github {
 			webhook_verify github %q

@@ -577,7 +577,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		s.DisableAfter = outbound.DisableAfter{Failures: 20, For: 5 * time.Second} // long enough to hear of b's success on a slow machine
 	})
 	a, b := nodes[0], nodes[1]
-	a.settings.Proxy = &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", freeport.Get())} // where nothing listens
+	a.settings.Proxy = &url.URL{Scheme: "http", Host: freeport.Address()} // where nothing listens
 	must.Do(t, a.Apply(t.Context(), a.settings))
 	r := newReceiver(t)
 	r.respond(status(503))
@@ -624,7 +624,7 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 	down := func() bool { return !a.sub().Subscription.FailingSince.IsZero() }
 	a.eventually("FailingSince to be stored", down)
 
-	a.settings.Proxy = &url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", freeport.Get())} // where nothing listens
+	a.settings.Proxy = &url.URL{Scheme: "http", Host: freeport.Address()} // where nothing listens
 	apply := func() {
 		must.Do(t, a.Apply(t.Context(), a.settings))
 	}

@@ -88,8 +88,6 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * (time.Second / 100) // USER_HZ is 100 on all platforms
 }
 
-func freeAddress() string { return fmt.Sprint("127.0.0.1:", freeport.Get()) }
-
 // server is a Caddy with a store.
 type server struct {
 	*process
@@ -171,7 +169,7 @@ func (b *bench) launch(dir, options, sink string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin, site, verify := freeAddress(), freeAddress(), freeAddress()
+	admin, site, verify := freeport.Address(), freeport.Address(), freeport.Address()
 	config := filepath.Join(dir, "Caddyfile")
 	text := fmt.Sprintf(caddyfile, admin, store, options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret, verify)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -195,7 +193,7 @@ func (s *server) ready() error {
 
 // sink starts the load generator's receiver, and returns its URL.
 func (b *bench) sink() (*process, string, error) {
-	addr := freeAddress()
+	addr := freeport.Address()
 	p, err := start(nil, b.loadgen, "sink", "-listen", addr)
 	if err != nil {
 		return nil, "", err

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -152,7 +151,7 @@ func TestCommandErrors(t *testing.T) {
 func TestCommandsByToken(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
-	site := fmt.Sprintf("127.0.0.1:%d", freeport.Get())
+	site := freeport.Address()
 	s := startServer(t, strings.Replace(withOptions(local), "{", "{\n\tskip_install_trust\n\tauto_https disable_redirects", 1)+`
 https://`+site+` {
 	tls internal

@@ -59,7 +59,7 @@ func newReceiver(t *testing.T) *receiver {
 // downReceiver returns a receiver that doesn't listen yet.
 func downReceiver(t *testing.T) *receiver {
 	t.Helper()
-	r := &receiver{t, &inbox{addr: fmt.Sprintf("127.0.0.1:%d", freeport.Get())}}
+	r := &receiver{t, &inbox{addr: freeport.Address()}}
 	r.arrived.L = &r.mu
 	t.Cleanup(r.down)
 	return r

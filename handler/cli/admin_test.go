@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -53,7 +52,7 @@ func TestSocketAddress(t *testing.T) {
 // returns the endpoint's address.
 func runCaddy(t *testing.T) string {
 	t.Helper()
-	address := fmt.Sprint("127.0.0.1:", freeport.Get())
+	address := freeport.Address()
 	no := false
 	quiet := &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
 	admin := &caddy.AdminConfig{Listen: address, EnforceOrigin: true, Config: &caddy.ConfigSettings{Persist: &no}}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -31,7 +30,7 @@ func answer(status int, contentType, text string) http.HandlerFunc {
 
 // If there is no API at the address, the error says what is there and what to do.
 func TestErrorsWithoutAnAPI(t *testing.T) {
-	closed := fmt.Sprintf("127.0.0.1:%d", freeport.Get())
+	closed := freeport.Address()
 	for name, c := range map[string]struct {
 		address string
 		code    int

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -70,7 +69,7 @@ func named(t *testing.T, text string) string {
 
 func TestErrorsOfAPublicAPI(t *testing.T) {
 	s := start(t)
-	other := fmt.Sprintf("http://127.0.0.1:%d", freeport.Get())
+	other := "http://" + freeport.Address()
 	private := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(private.Close)
 	url := s.public()

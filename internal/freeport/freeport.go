@@ -44,6 +44,9 @@ func Get() int {
 	}
 }
 
+// Address returns an address of this machine at such a port.
+func Address() string { return fmt.Sprintf("127.0.0.1:%d", Get()) }
+
 func takeBlock() {
 	for at := max(first, taken.end); at < end; at += blockSize {
 		if l, err := listen(at); err == nil {

@@ -3,7 +3,6 @@ package egress
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -183,7 +182,7 @@ func TestProxyErrors(t *testing.T) {
 	}{
 		{"refuses", refusing.URL, "it answered 403 to CONNECT for port 8080", false},
 		{"wants credentials", unauthorized.URL, "it answered 407 to CONNECT for port 8080", false},
-		{"is down", fmt.Sprintf("http://127.0.0.1:%d", freeport.Get()), "connection refused", false},
+		{"is down", "http://" + freeport.Address(), "connection refused", false},
 		{"talks nonsense", raw("SSH-2.0-OpenSSH_9.9\r\n"), "the proxy failed", false},
 		{"talks too soon", raw("HTTP/1.1 200 OK\r\n\r\nhello"), "the proxy failed", false},
 		{"talks without end", raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 2*maxResponseHeader)), "the proxy failed", false},
