@@ -90,9 +90,9 @@ type check struct {
 
 // begin makes the checks that don't need the body.
 func (c *check) begin() Reason {
-	if h := c.v.handshake; h != nil && h.head != nil {
+	if head := c.v.handshake.head; head != nil {
 		var reason Reason
-		if c.reply, reason = h.head(c); c.reply != nil || reason != "" {
+		if c.reply, reason = head(c); c.reply != nil || reason != "" {
 			return reason
 		}
 	}
@@ -251,9 +251,10 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 		return nil, reason
 	}
 	m := c.newMessage(cand, secret)
-	if h := c.v.handshake; h != nil && h.signed != nil {
+	switch h := c.v.handshake; {
+	case h.signed != nil:
 		m.Reply, reason = h.signed(c, m)
-	} else if h != nil && h.unsigned != nil {
+	case h.unsigned != nil:
 		m.Reply = h.unsigned(c)
 	}
 	return m, reason

@@ -8,7 +8,7 @@ import (
 )
 
 // handshake answers the requests with which a provider checks that an endpoint wants its
-// webhooks.
+// webhooks. The zero value answers none.
 type handshake struct {
 	// head answers a request by its method, URL and headers. If it returns neither a
 	// reply nor a reason, the request is not a handshake.
@@ -38,7 +38,7 @@ const (
 )
 
 // handshakes are the values of Scheme.Handshake.
-var handshakes = map[string]*handshake{
+var handshakes = map[string]handshake{
 	"meta":               {head: onQuery(http.MethodGet, "hub.challenge", isEcho, metaSubscription), takesToken: true, needsToken: true},
 	"x":                  {head: onQuery(http.MethodGet, "crc_token", isChallenge, xCRC), oracle: isChallenge},
 	"linkedin":           {head: onQuery(http.MethodGet, "challengeCode", isPlainChallenge, linkedinChallenge), oracle: isPlainChallenge},
@@ -74,16 +74,10 @@ var handshakes = map[string]*handshake{
 
 // NeedsVerifyToken reports whether the scheme's handshake is refused without an
 // Options.VerifyToken.
-func (s Scheme) NeedsVerifyToken() bool {
-	h := handshakes[s.Handshake]
-	return h != nil && h.needsToken
-}
+func (s Scheme) NeedsVerifyToken() bool { return handshakes[s.Handshake].needsToken }
 
 // TakesVerifyToken reports whether the scheme's handshake uses Options.VerifyToken.
-func (s Scheme) TakesVerifyToken() bool {
-	h := handshakes[s.Handshake]
-	return h != nil && h.takesToken
-}
+func (s Scheme) TakesVerifyToken() bool { return handshakes[s.Handshake].takesToken }
 
 // isChallenge reports whether a string has the form of the challenges that providers send
 // to be signed. Without a colon, a brace or a quote it can't pass for a signed event.
@@ -163,6 +157,5 @@ func (c *check) jsonChallenge(kindAt, kind, at string, valid func(string) bool) 
 // mayBeChallenge reports whether the body of a POST, whose head would be refused, could
 // still make it a handshake.
 func (c *check) mayBeChallenge() bool {
-	h := c.v.handshake
-	return h != nil && h.unsigned != nil && c.in.size > 0 && c.in.size <= maxHandshakeBody
+	return c.v.handshake.unsigned != nil && c.in.size > 0 && c.in.size <= maxHandshakeBody
 }

@@ -48,7 +48,7 @@ type plan struct {
 	timeFormat  timeFormat
 	id          place
 	eventType   place
-	handshake   *handshake
+	handshake   handshake
 	bodyHashes  []crypto.Hash
 	signsURL    bool // a content needs the URL's origin
 	readsURL    bool // a content may need any part of the URL
@@ -356,7 +356,7 @@ func (p *plan) compileEventType() (err error) {
 func (p *plan) compileHandshake() error {
 	name := p.scheme.Handshake
 	p.handshake = handshakes[name]
-	if h := p.handshake; h != nil && h.oracle != nil && cmp.Or(p.scheme.Construction, "hmac") != "hmac" {
+	if p.handshake.oracle != nil && cmp.Or(p.scheme.Construction, "hmac") != "hmac" {
 		return fmt.Errorf("%q answers with an HMAC, and construction %s has none; start from a provider without this handshake", name, p.scheme.Construction)
 	}
 	return checkOptional(name, sortedKeys(handshakes))

@@ -156,12 +156,12 @@ func (c *check) replayMAC(cand *candidate, dst []byte) []byte {
 
 // checkOracle refuses a signed content that the handshake would sign for anyone.
 func (c *check) checkOracle(cand *candidate) Reason {
-	h := c.v.plan.handshake
-	if h == nil || h.oracle == nil || cand.content.body >= 0 && c.in.size > maxChallenge {
+	oracle := c.v.plan.handshake.oracle
+	if oracle == nil || cand.content.body >= 0 && c.in.size > maxChallenge {
 		return ""
 	}
 	content, reason := c.in.content(cand)
-	if reason == "" && h.oracle(string(content)) {
+	if reason == "" && oracle(string(content)) {
 		return ReasonBadSignature
 	}
 	return reason

@@ -44,7 +44,7 @@ type Verifier struct {
 	keys        []*key
 	verifyToken string
 	publicURL   *url.URL
-	handshake   *handshake // nil if the scheme has none, or it is turned off
+	handshake   handshake // zero if the scheme has none, or it is turned off
 	now         func() time.Time
 	alternates  []*Verifier // one for each other prefix of the header names
 }
