@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,7 +120,8 @@ func (s *jsonScanner) fill() error {
 // position returns the offset of the next byte.
 func (s *jsonScanner) position() int64 { return s.offset - int64(len(s.window)-s.pos) }
 
-// value scans a value to which the first depth steps of the paths in mask lead.
+// value scans a value to which the first depth steps of the paths in mask lead, or skips
+// it if no path does.
 func (s *jsonScanner) value(mask uint64, depth int) error {
 	b, err := s.peek()
 	if err != nil {
@@ -126,8 +129,8 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 	}
 	start := s.position()
 	var ends uint64 // the paths that end at this value
-	for i := range s.paths {
-		if mask&(1<<i) != 0 && len(s.paths[i]) == depth {
+	for i := range indexes(mask) {
+		if len(s.paths[i]) == depth {
 			ends |= 1 << i
 		}
 	}
@@ -142,10 +145,8 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 	if err != nil {
 		return err
 	}
-	for i := range s.paths {
-		if ends&(1<<i) != 0 {
-			s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.position(), true
-		}
+	for i := range indexes(ends) {
+		s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.position(), true
 	}
 	if s.missing &^= ends; s.missing == 0 && !s.toEnd {
 		return errJSONDone
@@ -183,17 +184,12 @@ func (s *jsonScanner) object(mask uint64, depth int) error {
 			return errJSON
 		}
 		s.pos++
-		if s.foldCase {
-			s.noteLookalikes(mask, depth, key)
-		}
 		matched := s.matchStep(mask, depth, key)
-		for i := range s.paths {
-			if seen&matched&(1<<i) != 0 {
-				s.spans[i].repeated = true
-			}
+		for i := range indexes(seen & matched) {
+			s.spans[i].repeated = true
 		}
 		seen |= matched
-		if err := s.member(matched, depth); err != nil {
+		if err := s.value(matched, depth+1); err != nil {
 			return err
 		}
 	}
@@ -216,43 +212,33 @@ func (s *jsonScanner) array(mask uint64, depth int) error {
 			continue
 		}
 		var digits [20]byte
-		if err := s.member(s.matchStep(mask, depth, strconv.AppendInt(digits[:0], int64(index), 10)), depth); err != nil {
+		if err := s.value(s.matchStep(mask, depth, strconv.AppendInt(digits[:0], int64(index), 10)), depth+1); err != nil {
 			return err
 		}
 	}
 }
 
-// matchStep returns the paths in mask whose step at this depth is the given one.
-func (s *jsonScanner) matchStep(mask uint64, depth int, step []byte) uint64 {
-	var matched uint64
-	for i, path := range s.paths {
-		if mask&(1<<i) != 0 && path[depth] == string(step) {
+// matchStep returns the paths in mask whose step at this depth is the given one. With
+// foldCase, it marks those as repeated from which the step differs in case only: many
+// JSON parsers, such as Go's, accept either for the other.
+func (s *jsonScanner) matchStep(mask uint64, depth int, step []byte) (matched uint64) {
+	for i := range indexes(mask) {
+		switch want := s.paths[i][depth]; {
+		case want == string(step):
 			matched |= 1 << i
+		case s.foldCase && strings.EqualFold(want, string(step)):
+			s.spans[i].repeated = true
 		}
 	}
 	return matched
 }
 
-// noteLookalikes marks paths as repeated if the key differs from theirs in case only:
-// many JSON parsers, such as Go's, accept either for the other.
-func (s *jsonScanner) noteLookalikes(mask uint64, depth int, key []byte) {
-	for i, path := range s.paths {
-		if mask&(1<<i) != 0 && path[depth] != string(key) && strings.EqualFold(path[depth], string(key)) {
-			s.spans[i].repeated = true
+// indexes returns the indexes of the paths in a mask.
+func indexes(mask uint64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for ; mask != 0 && yield(bits.TrailingZeros64(mask)); mask &= mask - 1 {
 		}
 	}
-}
-
-// member scans a member of an object or array, or skips it if no path leads to it.
-func (s *jsonScanner) member(mask uint64, depth int) error {
-	if mask != 0 {
-		return s.value(mask, depth+1)
-	}
-	b, err := s.peek()
-	if err != nil {
-		return err
-	}
-	return s.skip(b)
 }
 
 // readKey reads and decodes an object's key. A key longer than any step of a path is cut
