@@ -51,7 +51,7 @@ func (c *check) readBody() Reason {
 			return reason
 		}
 		for _, f := range c.in.fields() {
-			if reason := c.in.readSigned(f, cand.content); reason != "" {
+			if reason := c.in.readSigned(f, cand); reason != "" {
 				return reason
 			}
 		}
@@ -65,7 +65,7 @@ func (c *check) readBodySignatures() Reason {
 		return reason
 	}
 	for _, element := range elements {
-		text, _, reason := c.in.value(c.v.plan.signature, element)
+		text, _, reason := c.in.value(c.v.plan.signature, &candidate{document: element})
 		if reason == ReasonMalformedField {
 			return ReasonMalformedSignature
 		}
@@ -113,7 +113,7 @@ func (c *check) checkNoOtherFields(cand *candidate) Reason {
 	}
 	for _, pair := range pairs {
 		isSignature := p.signature.in == "form" && pair.name == p.signature.name
-		if !isSignature && !p.refersTo(cand.content, "form", pair.name) {
+		if !isSignature && !cand.content.refersTo("form", pair.name) {
 			return ReasonUnboundBody
 		}
 	}

@@ -64,17 +64,17 @@ func (t *template) literalAt(i int) string {
 }
 
 // setDelimiters sets the literals before and after each value.
-func (p *plan) setDelimiters(t *template) {
+func (t *template) setDelimiters() {
 	for i := range t.segments {
 		s := &t.segments[i]
-		s.before, s.after = p.delimiter(t, i, -1), p.delimiter(t, i, 1)
+		s.before, s.after = t.delimiter(i, -1), t.delimiter(i, 1)
 	}
 }
 
 // delimiter returns the literal that shows where a value ends on one side. If there are
 // values of fixed length in between, that is its nearest byte: they may contain the others.
-func (p *plan) delimiter(t *template, i, side int) string {
-	at := p.skipFixed(t, i+side, side)
+func (t *template) delimiter(i, side int) string {
+	at := t.skipFixed(i+side, side)
 	literal := t.literalAt(at)
 	switch {
 	case literal == "", at == 0, at == len(t.segments)-1: // at the start or end, it separates nothing
@@ -90,19 +90,15 @@ func (p *plan) delimiter(t *template, i, side int) string {
 // skipFixed returns the index of the next segment on one side, from i on, whose value the
 // sender can make longer. Values of fixed length don't separate those on either side of them:
 // a value could contain what looks like them.
-func (p *plan) skipFixed(t *template, i, side int) int {
-	for p.hasFixedLength(t.segmentAt(i)) {
+func (t *template) skipFixed(i, side int) int {
+	for t.segmentAt(i).hasFixedLength() {
 		i += side
 	}
 	return i
 }
 
-func (p *plan) hasFixedLength(s *segment) bool {
-	switch s.kind {
-	case segTimestamp, segID, segEventType, segMethod, segHost, segHostPort:
-		return !p.hasVariableLength(s)
-	}
-	return false
+func (s *segment) hasFixedLength() bool {
+	return s.at.fixedLength || s.kind == segMethod || s.kind == segHost || s.kind == segHostPort
 }
 
 // checkUnrestricted returns an error if an unrestricted value is not the only one that
@@ -123,18 +119,12 @@ func (t *template) checkUnrestricted(text string) error {
 
 // hasVariableLength reports whether the sender of a message chooses the length of a
 // segment's value.
-func (p *plan) hasVariableLength(s *segment) bool {
+func (s *segment) hasVariableLength() bool {
 	switch s.kind {
-	case segHeader, segQueryParam, segListItem, segJSON, segFormField:
-		return true
-	case segID:
-		return !p.id.fixedLength
-	case segEventType:
-		return !p.eventType.fixedLength
+	case segTimestamp, segID, segEventType, segHeader, segQueryParam, segListItem, segJSON, segFormField:
+		return !s.at.fixedLength
 	case segBodyHash:
 		return s.optional
-	case segTimestamp:
-		return p.scheme.Timestamp.Format == "unix_or_ms" || p.scheme.Timestamp.Optional
 	}
 	return s.isURLPart()
 }
@@ -164,16 +154,16 @@ func (p *plan) checkNeighbours(t *template, text string) error {
 		return nil
 	}
 	for i := range t.segments {
-		if s := &t.segments[i]; s.kind == segTimestamp && p.hasVariableLength(s) && s.touchesWord() {
+		if s := &t.segments[i]; s.kind == segTimestamp && s.hasVariableLength() && s.touchesWord() {
 			return fmt.Errorf("%q: the timestamp can be absent or have more digits, and the letter or digit next to it could be a piece of it; put another character there, such as a dot", text)
 		}
 	}
 	for i := 1; i < len(t.segments); i++ {
 		before := i - 1
-		for before > 0 && t.segments[before].kind != segLiteral && !p.hasVariableLength(&t.segments[before]) {
+		for before > 0 && t.segments[before].kind != segLiteral && !t.segments[before].hasVariableLength() {
 			before--
 		}
-		if p.hasVariableLength(&t.segments[before]) && p.hasVariableLength(&t.segments[i]) {
+		if t.segments[before].hasVariableLength() && t.segments[i].hasVariableLength() {
 			return fmt.Errorf("%q: two values of any length are side by side, so that it isn't clear where the first one ends; put a character between them, give an id a pattern with a fixed length, such as \"[0-9a-f]{32}\", or, if you accept that, write: unbound_body allow", text)
 		}
 	}
@@ -204,7 +194,7 @@ func canOccurInURL(literal string) bool {
 // setBoundaries works out the checks for what is next to the body on either side, with
 // or without a literal in between.
 func (p *plan) setBoundaries(t *template) {
-	p.setDelimiters(t)
+	t.setDelimiters()
 	t.setURLDelimiters()
 	if t.body < 0 {
 		return
@@ -214,21 +204,21 @@ func (p *plan) setBoundaries(t *template) {
 		if side > 0 {
 			edge = &t.end
 		}
-		next, beyond := t.segmentAt(t.body+side), t.segmentAt(p.skipFixed(t, t.body+2*side, side))
+		next, beyond := t.segmentAt(t.body+side), t.segmentAt(t.skipFixed(t.body+2*side, side))
 		switch next.kind {
 		case segTimestamp:
 			p.joinTimestamp(t, edge, next, beyond)
 		case segJSON, segFormField:
 			// Their values are in the body themselves.
 		case segLiteral:
-			if len(next.text) > 1 && (p.hasVariableLength(beyond) || beyond.kind == segFunc) {
+			if len(next.text) > 1 && (beyond.hasVariableLength() || beyond.kind == segFunc) {
 				edge.delimiter = next.text
 			}
 		default:
-			p.join(t, next)
-			if p.hasFixedLength(next) && p.join(t, beyond) {
+			t.join(next)
+			if next.hasFixedLength() && t.join(beyond) {
 				// Without a body, its brackets could be in the values in between.
-				for i := t.body + side; p.hasFixedLength(t.segmentAt(i)); i += side {
+				for i := t.body + side; t.segmentAt(i).hasFixedLength(); i += side {
 					t.segments[i].besideBody = true
 				}
 			}
@@ -238,11 +228,11 @@ func (p *plan) setBoundaries(t *template) {
 
 // join notes that a segment is next to the body, or only separated from it by values of
 // fixed length. If it has a fixed length itself, it doesn't matter, and join returns false.
-func (p *plan) join(t *template, s *segment) bool {
+func (t *template) join(s *segment) bool {
 	switch {
 	case s.isURLPart(), s.kind == segHost, s.kind == segHostPort, s.kind == segFunc:
 		t.urlBeside, t.needBrackets = true, true
-	case p.hasVariableLength(s):
+	case s.hasVariableLength():
 		s.besideBody, t.needBrackets = true, true
 	default:
 		return false
@@ -253,8 +243,8 @@ func (p *plan) join(t *template, s *segment) bool {
 // joinTimestamp notes a timestamp next to the body. It may be shorter, longer or
 // absent; or the value beyond it could contain it, so that the body begins later.
 func (p *plan) joinTimestamp(t *template, edge *bodyEdge, timestamp, beyond *segment) {
-	p.join(t, beyond)
-	if p.hasVariableLength(timestamp) || p.hasVariableLength(beyond) || beyond.kind == segFunc {
+	t.join(beyond)
+	if timestamp.hasVariableLength() || beyond.hasVariableLength() || beyond.kind == segFunc {
 		edge.noDigit = true
 		format := p.scheme.Timestamp.Format // these two don't begin and end with a digit
 		t.needBrackets = t.needBrackets || format == "http_date" || format == "rfc3339"

@@ -40,6 +40,7 @@ func (p *plan) compileContent(text string, digestInURL bool) (*template, error) 
 	if err != nil {
 		return nil, err
 	}
+	p.setPlaces(t)
 	t.streamable = t.body >= 0
 	t.formFields = t.has(segFormField, "") && !t.includesBody()
 	p.setBoundaries(t)
@@ -51,7 +52,7 @@ func (p *plan) compileContent(text string, digestInURL bool) (*template, error) 
 			return nil, fmt.Errorf("%q: %w", text, err)
 		}
 		p.readsURL = p.readsURL || seg.mayReadURL()
-		if i < t.body && p.needsBody(&seg) {
+		if i < t.body && seg.needsBody() {
 			t.streamable = false
 		}
 		switch seg.kind {
@@ -72,6 +73,16 @@ func (p *plan) compileContent(text string, digestInURL bool) (*template, error) 
 		Body:      digestInURL || p.coversBody(t),
 	}
 	return t, p.checkCoverage(t, text)
+}
+
+// setPlaces sets where {timestamp}, {id} and {event_type} are.
+func (p *plan) setPlaces(t *template) {
+	places := map[segmentKind]place{segTimestamp: p.timestamp, segID: p.id, segEventType: p.eventType}
+	for i, s := range t.segments {
+		if at, ok := places[s.kind]; ok {
+			t.segments[i].at = at
+		}
+	}
 }
 
 // checkCoverage returns an error for a content that proves nothing, or that can't be
@@ -98,13 +109,13 @@ func (p *plan) checkCoverage(t *template, text string) error {
 func (p *plan) checkPlaceholder(s *segment) error {
 	kind, noTags := s.kind, len(p.scheme.Signature.Tags) == 0 // nor a list, then
 	switch {
-	case kind == segTimestamp && p.timestamp.in == "":
+	case kind == segTimestamp && s.at.in == "":
 		return errors.New("{timestamp} has no place to come from; set timestamp, such as header X-Acme-Timestamp")
-	case kind == segID && p.id.in == "":
+	case kind == segID && s.at.in == "":
 		return errors.New("{id} has no place to come from; set id, such as header X-Acme-Delivery")
-	case kind == segEventType && p.eventType.in == "":
+	case kind == segEventType && s.at.in == "":
 		return errors.New("{event_type} has no place to come from; set event_type, such as header X-Acme-Event")
-	case p.each != nil && (kind == segID && p.id.in == "json" || kind == segEventType && p.eventType.in == "json"):
+	case p.each != nil && (kind == segID || kind == segEventType) && s.at.in == "json":
 		return errors.New("id and event_type are those of the whole body, not of an element; name the element's value by its path, such as {json.id}")
 	case kind == segListItem && noTags:
 		return errors.New("{field.…} is an item of the signature's list; set the signature's separator and tags")
@@ -118,18 +129,8 @@ func (p *plan) checkPlaceholder(s *segment) error {
 
 // needsBody reports whether the value of a segment, other than {body}, is only known
 // once the body has been read.
-func (p *plan) needsBody(s *segment) bool {
-	switch s.kind {
-	case segBodyHash, segJSON, segFormField:
-		return true
-	case segTimestamp:
-		return p.timestamp.inBody()
-	case segID:
-		return p.id.inBody()
-	case segEventType:
-		return p.eventType.inBody()
-	}
-	return s.isWholeForm()
+func (s *segment) needsBody() bool {
+	return s.kind == segBodyHash || s.at.inBody() || s.isWholeForm()
 }
 
 // mayReadURL reports whether the value of a segment may come from the URL to which a
@@ -180,16 +181,15 @@ func (p *plan) covers(t *template, at place) bool {
 // coversSignature reports whether a content includes its own signature.
 func (p *plan) coversSignature(t *template) bool {
 	if p.signature.in == "header" {
-		return slices.ContainsFunc(p.headers, func(name string) bool { return p.refersTo(t, "header", name) })
+		return slices.ContainsFunc(p.headers, func(name string) bool { return t.refersTo("header", name) })
 	}
-	return p.refersTo(t, p.signature.in, p.signature.name) || p.signature.in == "query" && p.covers(t, p.signature)
+	return t.refersTo(p.signature.in, p.signature.name) || p.signature.in == "query" && p.covers(t, p.signature)
 }
 
 // refersTo reports whether a content names the value at a place, by its location, such
 // as {header.<name>}, or as {timestamp}, {id} or {event_type}.
-func (p *plan) refersTo(t *template, in, name string) bool {
-	as := func(kind segmentKind, at place) bool { return at.in == in && at.name == name && t.has(kind, "") }
-	return name != "" && t.has(namedPlaceholders[in], name) || as(segTimestamp, p.timestamp) || as(segID, p.id) || as(segEventType, p.eventType)
+func (t *template) refersTo(in, name string) bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.at.in == in && s.at.name == name })
 }
 
 // coversBody reports whether a content covers the whole body. Named fields of a form
@@ -206,9 +206,9 @@ func (t *template) includesBody() bool {
 }
 
 // needsForm reports whether a content can only be made from a form.
-func (p *plan) needsForm(t *template) bool {
+func (t *template) needsForm() bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
-		return s.isWholeForm() || s.kind == segFormField || s.kind == segTimestamp && p.timestamp.in == "form"
+		return s.isWholeForm() || s.kind == segFormField || s.kind == segTimestamp && s.at.in == "form"
 	})
 }
 

@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 )
 
 // jsonDocument is a whole JSON document that is known to be valid. The values at its
@@ -27,7 +26,7 @@ func parseJSON(raw []byte, paths []jsonPath) (*jsonDocument, Reason) {
 // raw returns the value at a path, undecoded. A path through an object that has its key
 // twice, even in another case, is refused: different parsers would see different values.
 func (d *jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason) {
-	i := slices.IndexFunc(d.paths, func(p jsonPath) bool { return slices.Equal(p, path) })
+	i := path.index(d.paths)
 	if i < 0 {
 		return (&jsonDocument{bytes: d.bytes, paths: []jsonPath{path}}).raw(path)
 	}

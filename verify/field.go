@@ -21,12 +21,12 @@ func (in *input) fields() [2]field {
 	}
 }
 
-// readSigned reads a field that is in the body, if the content names it.
-func (in *input) readSigned(f field, content *template) Reason {
-	if !f.at.inBody() || !content.has(f.kind, "") {
+// readSigned reads a field that is in the body, if the candidate's content names it.
+func (in *input) readSigned(f field, cand *candidate) Reason {
+	if !f.at.inBody() || !cand.content.has(f.kind, "") {
 		return ""
 	}
-	value, found, reason := in.value(*f.at, nil)
+	value, found, reason := in.value(*f.at, cand)
 	switch {
 	case reason != "":
 		return reason

@@ -81,19 +81,7 @@ func (c *check) readTimestamps() Reason {
 
 func (c *check) readTimestamp(cand *candidate) Reason {
 	p := c.v.plan
-	var value string
-	var found bool
-	var reason Reason
-	switch p.timestamp.in {
-	case "":
-		return ""
-	case "field":
-		value, found, reason = lookup(cand.items, p.timestamp.name)
-	case "first":
-		value, found = cand.firstItem, true
-	default:
-		value, found, reason = c.in.value(p.timestamp, cand.document)
-	}
+	value, found, reason := c.in.value(p.timestamp, cand)
 	switch {
 	case reason == ReasonMalformedField:
 		return ReasonMalformedTimestamp

@@ -166,14 +166,19 @@ func (in *input) jsonBytes() ([]byte, Reason) {
 	return in.bytes()
 }
 
-// value returns the value at a place. Where elements are signed separately, element is
-// the candidate's, in which JSON paths start; otherwise it is nil.
-func (in *input) value(at place, element *jsonDocument) (value string, found bool, reason Reason) {
+// value returns the value at a place. The candidate has the items of its signature's list
+// and, where elements are signed separately, the one in which JSON paths start. It may be nil
+// for the other places.
+func (in *input) value(at place, cand *candidate) (value string, found bool, reason Reason) {
 	switch at.in {
 	case "header":
 		return in.headerOnce(at.name)
 	case "query":
 		return in.queryOnce(at.name)
+	case "field":
+		return lookup(cand.items, at.name)
+	case "first":
+		return cand.firstItem, true, ""
 	case "form":
 		pairs, reason := in.form()
 		if reason != "" {
@@ -181,7 +186,7 @@ func (in *input) value(at place, element *jsonDocument) (value string, found boo
 		}
 		return lookup(pairs, at.name)
 	case "json":
-		return in.jsonValue(at.path, element)
+		return in.jsonValue(at.path, cand.document)
 	}
 	return "", false, ""
 }
@@ -348,10 +353,7 @@ func (in *input) variableValue(s *segment, cand *candidate) (value string, found
 		return in.id, in.id != "", ""
 	case segEventType:
 		return in.eventType, in.eventType != "", ""
-	case segListItem:
-		value, found, reason = lookup(cand.items, s.text)
-	default:
-		value, found, reason = in.value(s.at, cand.document)
 	}
+	value, found, reason = in.value(s.at, cand)
 	return value, found && (value != "" || s.optional), reason
 }

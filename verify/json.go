@@ -27,6 +27,11 @@ func compileJSONPath(text string) (jsonPath, error) {
 	return path, nil
 }
 
+// index returns the index of the path among others, or -1.
+func (p jsonPath) index(paths []jsonPath) int {
+	return slices.IndexFunc(paths, func(other jsonPath) bool { return slices.Equal(other, p) })
+}
+
 // jsonSpan is the range of a value in a document.
 type jsonSpan struct {
 	start, end int64

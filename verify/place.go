@@ -12,7 +12,7 @@ type place struct {
 	in, name    string
 	path        jsonPath
 	pattern     *regexp.Regexp
-	fixedLength bool // the pattern only matches values of one length
+	fixedLength bool // the form of the value shows where it ends, as a pattern of one length does
 	allowSpaces bool // the value may contain spaces, as in "Push Hook"
 }
 

@@ -116,7 +116,7 @@ func compile(s Scheme) (*plan, error) {
 			return nil, fmt.Errorf("scheme: %w", err)
 		}
 	}
-	p.formOnly = s.JSONField == "" && (p.needsForm(p.content) || p.signature.in == "form")
+	p.formOnly = s.JSONField == "" && (p.content.needsForm() || p.signature.in == "form")
 	p.bounds = p.computeBounds()
 	for _, at := range [...]place{p.id, p.eventType} {
 		if at.in == "json" {
@@ -131,7 +131,7 @@ func compile(s Scheme) (*plan, error) {
 // the number that can be looked up together, each is looked up alone.
 func (p *plan) listJSONPaths() (paths []jsonPath) {
 	add := func(at place) {
-		if at.in == "json" && len(paths) < maxJSONPaths {
+		if at.in == "json" && len(paths) < maxJSONPaths && at.path.index(paths) < 0 {
 			paths = append(paths, at.path)
 		}
 	}
@@ -305,12 +305,13 @@ func (p *plan) compileTimestamp() (err error) {
 		if t.Name != "" {
 			return errors.New("it has a name but no place; say whether it is in a header, field, query, json or form")
 		}
-		return nil
 	case "first", "field":
 		p.timestamp = place{in: t.In, name: t.Name}
-		return p.checkListTimestamp()
+		err = p.checkListTimestamp()
+	default:
+		p.timestamp, err = compilePlace(t.In, t.Name, "")
 	}
-	p.timestamp, err = compilePlace(t.In, t.Name, "")
+	p.timestamp.fixedLength = t.Format != "unix_or_ms" && !t.Optional
 	return err
 }
 

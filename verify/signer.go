@@ -255,14 +255,14 @@ func (s *Signer) items(in *input, cand *candidate) (items []pair) {
 func (s *Signer) readBodyValues(in *input, cand *candidate) error {
 	const absent = "the body has no %s at %s, which is signed"
 	if at := s.plan.timestamp; at.inBody() && cand.content.has(segTimestamp, "") {
-		value, found, reason := in.value(at, nil)
+		value, found, reason := in.value(at, cand)
 		if reason != "" || !found {
 			return fmt.Errorf(absent, "timestamp", at.name)
 		}
 		cand.timestamp = value
 	}
 	for _, f := range in.fields() {
-		switch in.readSigned(f, cand.content) {
+		switch in.readSigned(f, cand) {
 		case "":
 		case f.malformed:
 			return f.notAdmitted()
@@ -362,7 +362,7 @@ func (s *Signer) setSent(h http.Header, in *input, cand *candidate, now time.Tim
 	}
 	timestamp := cmp.Or(cand.timestamp, p.timeFormat.format(now))
 	if p.timestamp.inBody() {
-		text, _, _ := in.value(p.timestamp, nil)
+		text, _, _ := in.value(p.timestamp, cand)
 		if _, ok := p.timeFormat.parse(text); ok { // any other text may not fit in a header
 			timestamp = text
 		}

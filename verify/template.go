@@ -98,7 +98,7 @@ func Placeholders() []string {
 type segment struct {
 	kind         segmentKind
 	text         string // the literal, or the placeholder's name
-	at           place  // of the value that a header, query, json or form names
+	at           place  // where the value is, if it comes from one place
 	hash         crypto.Hash
 	encoding     encoding
 	function     *contentFunc
@@ -248,6 +248,7 @@ func compileNamed(kind segmentKind, in, name string) (segment, error) {
 	var err error
 	switch kind {
 	case segListItem:
+		seg.at = place{in: in, name: seg.text}
 	case segFunc:
 		var ok bool
 		if seg.function, ok = contentFuncs[seg.text]; !ok {
