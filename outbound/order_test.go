@@ -171,6 +171,25 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 	r.expectInOrder(t, 2)
 }
 
+// A node whose delivery another one has taken over attempts none of those that come after
+// it, which are the other's, too.
+func TestOrderWhenADeliveryIsTakenOver(t *testing.T) {
+	nodes, dsn := startNodes(t, 2)
+	a, b, r := nodes[0], nodes[1], newReceiver(t)
+	a.subscribeOrdered(r, b)
+	unblock := r.block(t, http.StatusOK)
+	for n := range 3 {
+		a.publish("a", fmt.Sprint(n+1))
+	}
+	r.next(t)
+	a.eventually("the other deliveries to be ready", func() bool { return a.sub().Ready == 2 })
+	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = (SELECT session FROM webhooks.node WHERE session <> holder);
+		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session <> owner)`)
+	unblock()
+	a.eventually("the lane to be empty", func() bool { return a.sub().InFlight+a.sub().Ready == 0 })
+	r.expectNone(t)
+}
+
 // Cancelling the first delivery of an ordered subscription, which waits for a retry,
 // makes a dead letter of it and lets the ones behind it go.
 func TestCancelTheFirstInOrder(t *testing.T) {
