@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -588,14 +589,26 @@ func TestNextAheadOfScheduleAfterAFaultOfTheEvent(t *testing.T) {
 	}
 }
 
-// If the subscription changes during that attempt, the change is tried at once.
-func TestFaultOfTheEventDuringAChange(t *testing.T) {
-	l := newLane(t, store.Subscription{})
-	o := &outcome{class: ClassTransform, eventFault: true, due: l.at(time.Hour), round: l.breaker.aheadRound}
-	l.probe()
-	l.e.updateLane(l.e.config.Load(), l, l.target.Load(), o)
-	if !l.breaker.aheadAt.Equal(l.at(0)) {
-		t.Errorf("got the next one planned at %v, want now", l.breaker.aheadAt)
+// A failure puts off the next attempt ahead of schedule, whoever is at fault, unless that was
+// planned for now since the failed one began, as after a change of the subscription.
+func TestFailurePutsOffTheNextAheadOfSchedule(t *testing.T) {
+	for _, eventFault := range []bool{false, true} {
+		for _, changed := range []bool{false, true} {
+			l := newLane(t, store.Subscription{})
+			l.e.work, l.e.committer = t.Context(), newCommitter(l.e)
+			l.target.Load().err = errors.New("it can't be signed")
+			l.breaker.since = l.at(-time.Minute)
+			l.queue.push(&store.Held{Delivery: store.Delivery{Due: l.at(time.Hour)}, Event: &store.Event{PayloadRemoved: eventFault}})
+			l.probe() // a later round than the first
+			h := l.take()
+			if changed {
+				l.probe()
+			}
+			l.e.attempt(l, h)
+			if now := l.breaker.aheadAt.Equal(l.at(0)); now != changed {
+				t.Errorf("the event's fault %v, a change during the attempt %v: got the next one planned in %v", eventFault, changed, l.breaker.aheadAt.Sub(l.at(0)))
+			}
+		}
 	}
 }
 
