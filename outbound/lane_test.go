@@ -312,6 +312,9 @@ type hookedStore struct {
 
 func (w hookedStore) Release(ctx context.Context, ids []store.ID) error {
 	w.before("release")
+	if err := ctx.Err(); err != nil { // which SQLite doesn't ask
+		return err
+	}
 	return w.Store.Release(ctx, ids)
 }
 
@@ -771,9 +774,11 @@ func TestRedeliverDuringTheSecondAttempt(t *testing.T) {
 }
 
 // An attempt that is broken off leaves nothing behind in its lane. Its delivery can be
-// claimed at once, maybe by another node.
+// claimed at once, maybe by another node, also if the engine is closed meanwhile.
 func TestAttemptIsBrokenOff(t *testing.T) {
 	l := newLane(t, store.Subscription{})
+	life, end := context.WithCancel(t.Context())
+	l.e.life, l.e.store = life, hookedStore{l.e.store, func(string) { end() }}
 	h := l.storeEvents(t, l.at(0), true)[0]
 	l.e.heldSize.Add(int64(weight(h.Event)))
 	l.queue.push(h)
