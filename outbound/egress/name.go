@@ -31,9 +31,8 @@ func checkName(host string) error {
 		}
 		return errors.New("the host name is not in ASCII: write its punycode form, which begins with xn--")
 	}
-	label := host
-	for rest, more := host, true; more; {
-		label, rest, more = strings.Cut(rest, ".")
+	var label string
+	for label = range strings.SplitSeq(host, ".") {
 		if err := checkLabel(label); err != nil {
 			return err
 		}

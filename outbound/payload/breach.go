@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"math/big"
 	"slices"
 	"strconv"
@@ -38,7 +37,7 @@ func tellBreaches(e *jsonschema.ValidationError, known func(name string) bool) s
 			}
 			return
 		}
-		for line := range breachLines(placeOf(e, known), e.ErrorKind) {
+		for _, line := range breachLines(placeOf(e, known), e.ErrorKind) {
 			switch {
 			case slices.Contains(told, line):
 			case len(told) == maxBreaches:
@@ -80,7 +79,7 @@ func placeOf(e *jsonschema.ValidationError, known func(name string) bool) string
 
 // breachLines returns what is wrong at a place, in a line for each field that is missing
 // there.
-func breachLines(place string, k jsonschema.ErrorKind) iter.Seq[string] {
+func breachLines(place string, k jsonschema.ErrorKind) []string {
 	var names []string
 	reason := ""
 	switch k := k.(type) {
@@ -91,15 +90,13 @@ func breachLines(place string, k jsonschema.ErrorKind) iter.Seq[string] {
 	case *kind.DependentRequired:
 		names, reason = k.Missing, ", which "+shorten(k.Prop)+" requires"
 	default:
-		return func(yield func(string) bool) { yield(place + " " + tellBreach(k)) }
+		return []string{place + " " + tellBreach(k)}
 	}
-	return func(yield func(string) bool) {
-		for _, name := range names {
-			if !yield(strings.TrimSuffix(place, "/") + "/" + shorten(name) + " is missing" + reason) {
-				return
-			}
-		}
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = strings.TrimSuffix(place, "/") + "/" + shorten(name) + " is missing" + reason
 	}
+	return lines
 }
 
 // tellBreach returns what follows the place: what the schema asks for there, and no
