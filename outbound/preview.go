@@ -25,9 +25,9 @@ type Preview struct {
 }
 
 // Preview returns what a subscription would be sent of an event, which is neither
-// stored nor sent. Only Type, Payload and Headers of n are used, as by [Engine.Test].
-// An event that Publish would refuse is refused here too, with the same errors. The
-// error may also be ErrNotFound.
+// stored nor sent. Only Type, Payload and Headers of n are used, the first two with the
+// defaults of [Engine.Test]. An event that Publish would refuse is refused here too, with
+// the same errors. The error may also be ErrNotFound.
 func (e *Engine) Preview(ctx context.Context, subscription string, n *NewEvent) (*Preview, error) {
 	l := e.lanes.byID(subscription)
 	if l == nil {
