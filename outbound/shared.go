@@ -3,7 +3,6 @@ package outbound
 import (
 	"context"
 	"reflect"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -113,21 +112,18 @@ func (e *Engine) applyShared(s *store.Subscription) {
 	e.applySubscription(s)
 }
 
-// sameSubscription reports whether a stored subscription is the same as the known
-// one. The store keeps times to the millisecond.
-func sameSubscription(known, row *store.Subscription) bool {
-	a, b := *known, *row
-	if !sameUpdate(known, row) || !a.FailingSince.Truncate(time.Millisecond).Equal(b.FailingSince) {
-		return false
-	}
-	a.Updated, a.FailingSince = b.Updated, b.FailingSince
-	return reflect.DeepEqual(a, b)
+// sameSubscription reports whether two states of a subscription are the same. The store
+// keeps times to the millisecond.
+func sameSubscription(one, other *store.Subscription) bool {
+	a := *one
+	a.Updated, a.FailingSince = other.Updated, other.FailingSince
+	return sameUpdate(one, other) && one.FailingSince.UnixMilli() == other.FailingSince.UnixMilli() && reflect.DeepEqual(a, *other)
 }
 
 // sameUpdate reports whether a user has changed neither of two states of a
 // subscription since the other.
 func sameUpdate(one, other *store.Subscription) bool {
-	return one.Updated.Truncate(time.Millisecond).Equal(other.Updated.Truncate(time.Millisecond))
+	return one.Updated.UnixMilli() == other.Updated.UnixMilli()
 }
 
 // exclusive reports whether only one node at a time may deliver to a subscription,
