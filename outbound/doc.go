@@ -49,6 +49,6 @@
 // the configuration, and shared.go follows the other nodes on the same store.
 // observe.go, watch.go, trace.go and operational.go tell others what happens.
 // backlog.go finds what is pending in the store after a start. What several of these
-// need is in bell.go, fifo.go, clock.go, duration.go, rate.go, tenantrate.go,
-// publishings.go, log.go and errors.go.
+// need is in bell.go, fifo.go, clock.go, duration.go, rate.go, tenantrate.go, log.go
+// and errors.go.
 package outbound
