@@ -134,35 +134,6 @@ func (l *lane) claimedAhead(hs []*store.Held, t ticket) {
 	b.aheadCursor = store.Place{}
 }
 
-// newUnsettled records an attempt, and whether it is made ahead of schedule. The
-// caller holds mu.
-func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
-	u := &unsettledAttempt{begun: l.breaker.aheadRound}
-	due := h.Due
-	if l.ordered() {
-		due = time.Time{}
-		if h.Delivery.ID == l.head { // it isn't if the head was cancelled
-			due = l.headDue
-		}
-		l.headDue, l.breaker.aheadAt = time.Time{}, time.Time{}
-	}
-	if due.After(now) {
-		u.due = due
-	}
-	return u
-}
-
-// attemptEnded is called when the outcome of an attempt is known. It returns when
-// the attempt was due, if it was made ahead of schedule, and zero otherwise, and the
-// round in which it began.
-func (l *lane) attemptEnded(h *store.Held) (due time.Time, round int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	u := l.unsettled[h]
-	u.ended = l.breaker.aheadRound
-	return u.due, u.begun
-}
-
 // catchUpAhead is called when a failure has been stored. If attempts ahead of
 // schedule were restarted after the failure and before it was stored, they have
 // missed its delivery, so they start again with the first.

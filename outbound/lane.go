@@ -164,10 +164,7 @@ func (l *lane) next() (h *store.Held, paused bool) {
 	}
 	h = l.queue.pop()
 	l.running++
-	if l.unsettled == nil {
-		l.unsettled = map[*store.Held]*unsettledAttempt{}
-	}
-	l.unsettled[h] = l.newUnsettled(h, now)
+	l.addUnsettled(h, now)
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}

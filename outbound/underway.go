@@ -15,6 +15,37 @@ type unsettledAttempt struct {
 	ended  int       // and when its outcome was known
 }
 
+// addUnsettled records an attempt, and when it was due if it is made ahead of schedule.
+// The caller holds mu.
+func (l *lane) addUnsettled(h *store.Held, now time.Time) {
+	due := h.Due
+	if l.ordered() {
+		due = time.Time{}
+		if h.Delivery.ID == l.head { // it isn't if the head was cancelled
+			due = l.headDue
+		}
+		l.headDue, l.breaker.aheadAt = time.Time{}, time.Time{}
+	}
+	if !due.After(now) {
+		due = time.Time{}
+	}
+	if l.unsettled == nil {
+		l.unsettled = map[*store.Held]*unsettledAttempt{}
+	}
+	l.unsettled[h] = &unsettledAttempt{due: due, begun: l.breaker.aheadRound}
+}
+
+// attemptEnded is called when the outcome of an attempt is known. It returns when
+// the attempt was due, if it was made ahead of schedule, and zero otherwise, and the
+// round in which it began.
+func (l *lane) attemptEnded(h *store.Held) (due time.Time, round int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.unsettled[h]
+	u.ended = l.breaker.aheadRound
+	return u.due, u.begun
+}
+
 // removeUnsettled ends an attempt begun by take, and returns what is known of it.
 func (l *lane) removeUnsettled(h *store.Held) *unsettledAttempt {
 	l.mu.Lock()
