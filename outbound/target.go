@@ -6,8 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"reflect"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -113,55 +111,6 @@ func (t *target) setSigners(c *config, now time.Time) error {
 		return fmt.Errorf("signing: %w", err)
 	}
 	return nil
-}
-
-// applySubscription makes the engine use a subscription as it is in the store now.
-func (e *Engine) applySubscription(s *store.Subscription) {
-	c := e.config.Load()
-	l := e.lanes.byKey(s.Key)
-	if l == nil {
-		l = &lane{e: e, key: s.Key}
-		l.breaker.restore(s.FailingSince)
-		l.target.Store(newTarget(c, s, e.now(), nil))
-		e.lanes.index(l, nil, s)
-		return
-	}
-	old := l.sub()
-	l.setTarget(c, s)
-	if !slices.Equal(old.EventTypes, s.EventTypes) { // its tenant never changes
-		e.lanes.index(l, old, s)
-	}
-	if !l.exclusive(old) && l.exclusive(s) {
-		l.flush() // one node at a time may hold its deliveries, by claiming them
-	}
-	switch {
-	case old.Active && !s.Active:
-		l.flush()
-	case !old.Active && s.Active, !sameReceiver(old, s): // what is known of the receiver may be out of date
-		l.resume()
-	case old.Ordered && !s.Ordered:
-		l.unpauseOrder()
-	case old.RateLimit != s.RateLimit:
-		l.unpause()
-	}
-	if !sameRequest(old, s) { // the receiver may accept the new ones
-		l.probe()
-	}
-}
-
-// sameReceiver reports whether an outcome for one subscription says something about
-// the receiver of the other: they have the same URL, and get permission and tokens in the
-// same way.
-func sameReceiver(one, other *store.Subscription) bool {
-	return one == other || one.URL == other.URL && one.Handshake == other.Handshake && reflect.DeepEqual(one.OAuth2, other.OAuth2)
-}
-
-// sameRequest reports whether both subscriptions send the same requests. If they
-// don't, the change may have made failing attempts succeed: the receiver may trust
-// the other signature, accept the other body, or need the longer timeout.
-func sameRequest(one, other *store.Subscription) bool {
-	return one.Scheme == other.Scheme && one.Transform == other.Transform && one.Timeout == other.Timeout && maps.Equal(one.Headers, other.Headers) &&
-		slices.EqualFunc(one.Secrets, other.Secrets, func(a, b store.Secret) bool { return a.Value == b.Value })
 }
 
 // setTarget gives the lane a new target.
