@@ -202,9 +202,7 @@ func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome
 			e.disable(ctx, t.sub, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
 		})
 	case o.class == ClassGone:
-		e.background(func(ctx context.Context) {
-			e.disable(ctx, t.sub, ReasonGone, l.isGone)
-		})
+		e.background(func(ctx context.Context) { e.disable(ctx, t.sub, ReasonGone, nil) })
 	case n.wentDown:
 		l.flush() // other lanes need the memory more
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
@@ -274,7 +272,6 @@ func (l *lane) noteFailure(o *outcome) {
 // caller holds mu.
 func (l *lane) recordFailure(o *outcome, d DisableAfter, first time.Duration, now time.Time) (n transition) {
 	l.noteFailure(o)
-	l.breaker.gone = l.breaker.gone || o.class == ClassGone
 	if !o.early() {
 		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
 	}

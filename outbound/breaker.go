@@ -16,7 +16,6 @@ type breaker struct {
 	throttle int       // attempts allowed at once since the receiver was overloaded; 0 for no limit
 	warned   time.Time // start of the failures that have been warned about; zero if none
 	restored bool      // it has been down since before the process started
-	gone     bool      // it has answered 410
 
 	aheadAt     time.Time     // when to attempt something ahead of schedule; zero for never
 	aheadCursor store.Place   // the last delivery attempted ahead of schedule; the next one comes after it

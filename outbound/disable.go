@@ -97,11 +97,13 @@ func (l *lane) restartFailures() {
 	}
 }
 
-// disable deactivates a subscription because of how an attempt has ended, unless
-// still returns false or the subscription has been changed since, maybe on another
-// node: a user who has just activated it knows better.
+// disable deactivates a subscription because of how an attempt has ended, unless it
+// has been changed since, maybe on another node: a user who has just activated it
+// knows better. If still isn't nil, it must also return true.
 func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
-	_, err := e.setActive(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && sameUpdate(s, failed) && still() })
+	_, err := e.setActive(ctx, failed.ID, false, reason, func(s *store.Subscription) bool {
+		return sameReceiver(s, failed) && sameUpdate(s, failed) && (still == nil || still())
+	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		e.logger().Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}
@@ -113,13 +115,4 @@ func (l *lane) shouldDisable(d DisableAfter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return d.reached(l.breaker.failing(), l.e.now(), 1)
-}
-
-// isGone reports whether the receiver has answered 410 since the subscription was
-// last activated. Of several attempts that got this answer, the last may be about to
-// deactivate the subscription when a user has activated it already.
-func (l *lane) isGone() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.breaker.gone
 }

@@ -1031,7 +1031,11 @@ func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 func TestDeactivationIsOutdated(t *testing.T) {
 	works := func(l *lane, _ *store.Subscription) { l.breaker = breaker{} }
 	moved := func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" }
-	activated := func(l *lane, _ *store.Subscription) { l.resume() }
+	activated := func(l *lane, failed *store.Subscription) {
+		l.e.clock.Clock = frozenClock(l.at(time.Millisecond))
+		must.Get(l.e.Deactivate(t.Context(), failed.ID, ReasonByHand))(t)
+		must.Get(l.e.Activate(t.Context(), failed.ID))(t)
+	}
 	fails := func(l *lane, _ *store.Subscription) {
 		l.record(l.target.Load(), &outcome{class: ClassStatus}, l.e.config.Load())
 	}
@@ -1060,12 +1064,10 @@ func TestDeactivationIsOutdated(t *testing.T) {
 		l := newLane(t, store.Subscription{ID: "sub_1", EventTypes: []string{"*"}})
 		l.register(t)
 		config := l.e.config.Load()
-		still := l.isGone
+		var still func() bool
 		if c.reason == ReasonFailing {
 			l.breaker.failures, l.breaker.since = config.DisableAfter.Failures, l.at(-config.DisableAfter.For)
 			still = func() bool { return l.shouldDisable(config.DisableAfter) }
-		} else {
-			l.record(l.target.Load(), &outcome{class: ClassGone}, config)
 		}
 		failed := *l.sub()
 		c.change(l, &failed)

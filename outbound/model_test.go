@@ -513,6 +513,7 @@ func (w *world) activateOne(rt *rapid.T, s *modelSub) {
 	s.pushed = s.answer/100 == 2 && w.h.clock.Elapsed()-s.throttled > modelPause &&
 		(s.strict || !s.ordered) // a retry from before it was ordered keeps its time
 	w.mu.Unlock()
+	w.h.clock.advance(time.Millisecond) // or the engine can't tell that a late 410 was before the activation
 	must.Get(w.h.Activate(w.h.t.Context(), s.id))(rt)
 }
 
