@@ -40,63 +40,6 @@ type Failing struct {
 
 func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 
-// shouldPersist reports whether the caller should store whether the receiver is
-// down: because that has just changed, or because the store has it wrong, after
-// another node wrote it or writing it failed. In the second case it returns true to
-// one caller at a time. The caller holds mu.
-func (l *lane) shouldPersist(changed bool) bool {
-	s := l.sub()
-	down := l.breaker.down() && s.Active
-	wrong := down == s.FailingSince.IsZero()
-	if !changed && (!wrong || l.persisting) {
-		return false
-	}
-	l.persisting = true
-	return true
-}
-
-// persistFailing stores since when a receiver has been down, or that it isn't, for
-// the next start. It reads the present state, so of several calls the last one is
-// right.
-func (e *Engine) persistFailing(ctx context.Context, l *lane) {
-	defer func() {
-		l.mu.Lock()
-		l.persisting = false
-		l.mu.Unlock()
-	}()
-	e.lanes.changing.Lock()
-	defer e.lanes.changing.Unlock()
-	known := l.sub()
-	s, err := e.store.UpdateSubscription(ctx, known.ID, func(s *store.Subscription) error {
-		if s.Key != known.Key { // it was deleted, and another one has its id
-			return ErrNotFound
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		s.FailingSince = time.Time{}
-		if l.breaker.down() && s.Active {
-			s.FailingSince = l.breaker.since
-		}
-		return nil
-	})
-	if err == nil {
-		e.applySubscription(s)
-	} else if ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		e.logger().Warn("storing since when a receiver has been failing: a restart will forget it", Named(known.ID, known.Tenant), "error", err)
-	}
-}
-
-// restartFailures restarts the run of failures of a receiver that is down for this
-// node, after another node has had a success: the subscription mustn't be
-// deactivated then.
-func (l *lane) restartFailures() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.breaker.down() {
-		l.breaker.since = l.e.now()
-	}
-}
-
 // disable deactivates a subscription because of how an attempt has ended, unless it
 // has been changed since, maybe on another node: a user who has just activated it
 // knows better. If still isn't nil, it must also return true.

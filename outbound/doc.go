@@ -36,6 +36,7 @@
 //	  oauth2.go        or an access token
 //	outcome.go       what a response or an error means
 //	  shortage.go      or that the server itself lacked something
+//	receiver.go      what that says about the receiver, and what follows from it
 //	retry.go         the schedule of retries
 //	  breaker.go       a failing receiver gets few attempts,
 //	  ahead.go         one of them early, to find out whether it is back,
