@@ -16,13 +16,13 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	a.URL = t.sub.URL
 	began := e.clock.Elapsed()
 	ctx, span := e.startAttempt(e.work, c, t, h, a)
-	o := c.client.send(ctx, t, h.Event, a, span.inject)
+	o := c.sender.send(ctx, t, h.Event, a, span.inject)
 	a.Latency = e.clock.Elapsed() - began
 	a.Class, a.Error = o.class, o.message
 	span.end(a)
 	if o.aborted {
 		if o.detail != "" {
-			c.client.transport.CloseIdleConnections() // these may be what has used everything up
+			c.sender.transport.CloseIdleConnections() // these may be what has used everything up
 			e.logOutage("an attempt could not be made, and doesn't count: "+o.message, errors.New(o.detail))
 		}
 		l.abort(h, &o)

@@ -134,14 +134,14 @@ func (e *Engine) applyConfig(c *config) {
 	if old.TenantRate == c.TenantRate {
 		c.rates = old.rates
 	}
-	if old.client.same(c.client) {
-		c.client = old.client // and its open connections
+	if old.sender.same(c.sender) {
+		c.sender = old.sender // and its open connections
 	}
 	e.config.Store(c)
-	if c.client != old.client {
-		old.client.retire()
+	if c.sender != old.sender {
+		old.sender.retire()
 	}
-	changed := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
+	changed := c.sender != old.sender || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
 	for _, l := range e.lanes.all() {
 		l.setTarget(c, l.sub())
 		if changed && !l.status().FailingSince.IsZero() {
@@ -187,7 +187,7 @@ func (e *Engine) Close() {
 	e.committer.queue.close()
 	e.services.Wait()
 	e.deadLog.finish()
-	e.config.Load().client.retire()
+	e.config.Load().sender.retire()
 }
 
 // logger returns the present logger.

@@ -54,7 +54,7 @@ type Settings struct {
 // config is a checked and complete Settings, with what is derived from it.
 type config struct {
 	Settings
-	client   *sender
+	sender   *sender
 	rates    *tenantRates
 	unusable map[string]error // why schemes of the configuration can't sign deliveries, by name
 
@@ -72,7 +72,7 @@ func newConfig(s Settings) (*config, error) {
 		return nil, err
 	}
 	return &config{
-		Settings: s, client: newSender(s), rates: rates, unusable: s.unusableSchemes(),
+		Settings: s, sender: newSender(s), rates: rates, unusable: s.unusableSchemes(),
 		unjudgedLog: rate.Sometimes{Interval: time.Minute}, lateLog: rate.Sometimes{Interval: time.Minute},
 	}, nil
 }
