@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -78,13 +79,17 @@ func (c *call) print(response []byte, print printer) error {
 	return printJSON(c.out, response)
 }
 
-// change is a change that is requested for each of the command's arguments.
+// pathOf returns the path of a row of a list, by its id.
+func pathOf(list, id string) string { return list + "/" + url.PathEscape(id) }
+
+// change is a change that is requested for each of the command's arguments, which are
+// the ids of rows.
 type change struct {
-	method string
-	path   func(id string) string
-	query  url.Values
-	body   []byte
-	done   string // the participle of what it does, such as "deleted"
+	method, list, action string // the action follows the row's path
+	attempts             bool   // the ids may be those of attempts too
+	query                url.Values
+	body                 []byte
+	done                 string // the participle of what it does, such as "deleted"
 }
 
 // run requests the change for each argument. One that the API refuses doesn't keep it
@@ -96,8 +101,12 @@ func (r change) run(c *call) error {
 	}
 	refused := 0
 	for _, id := range c.args {
+		list := r.list
+		if r.attempts && strings.HasPrefix(id, "att_") {
+			list = "/attempts"
+		}
 		var response json.RawMessage
-		if err := client.do(c.cmd.Context(), r.method, r.path(id), r.query, r.body, &response); err != nil {
+		if err := client.do(c.cmd.Context(), r.method, pathOf(list, id)+r.action, r.query, r.body, &response); err != nil {
 			if _, refusal := errors.AsType[*problem](err); len(c.args) == 1 || !refusal {
 				return err
 			}

@@ -11,16 +11,13 @@ import (
 // bulk describes a change of things of one kind: of those with given ids, or of
 // all that match filters.
 type bulk struct {
-	list      string                 // path of the list in the API
-	row       func(id string) string // path of a row, if it may be elsewhere than in the list
-	one, many string                 // words for the rows, such as "event", "events"
+	change           // of one row; to change all that match, the action follows the list's path
+	do        string // the verb for it, such as "delete"
+	one, many string // words for the rows, such as "event", "events"
 
 	filters   []string // the flags that select rows
 	idScope   string   // the parameter of filters that may also be given with ids, if any
 	delivered bool     // filters select only successful deliveries, of past events, in the request's body
-
-	method, action string // of the request; action follows the path of the list or the row
-	do, done       string // words for the change, such as "delete", "deleted"
 
 	countField string // the field of the response that counts the changed rows
 	progress   func(query url.Values) progressText
@@ -31,9 +28,6 @@ type bulk struct {
 func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 	var all, dryRun bool
 	v.min, v.max, v.filters = 0, -1, b.filters
-	if b.row == nil {
-		b.row = func(id string) string { return b.list + "/" + url.PathEscape(id) }
-	}
 	selectable := b.many
 	if b.delivered {
 		selectable = "successful " + b.many
@@ -54,10 +48,9 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 		case len(c.args) == 0, len(query) > 1, len(query) == 1 && !query.Has(b.idScope):
 			return usagef("filters select among all %s: add --all to %s all that match", selectable, b.do)
 		}
-		return change{
-			method: b.method, query: query, done: b.done,
-			path: func(id string) string { return b.row(id) + b.action },
-		}.run(c)
+		one := b.change
+		one.query = query
+		return one.run(c)
 	}
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All "+selectable+" that match the filters")

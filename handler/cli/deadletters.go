@@ -57,7 +57,7 @@ func (t *tool) showDeadLetter() *cobra.Command {
 		example: `
 caddy webhooks dead-letters show dlv_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: func(c *call) error { return c.showDelivery("/dead-letters/", printing(printDeadLetter)) },
+		run: func(c *call) error { return c.showDelivery("/dead-letters", printing(printDeadLetter)) },
 	})
 }
 
@@ -72,7 +72,7 @@ func printDeadLetter(c *call, d *deadLetter) error {
 }
 
 func (t *tool) redeliverDead() *cobra.Command {
-	return t.bulk(bulkDead(bulk{method: http.MethodPost, action: "/redeliver", do: "redeliver", done: "queued", countField: "redelivered", hintNone: hintNoneQueued}), verb{
+	return t.bulk(bulkDead(bulk{change: change{method: http.MethodPost, action: "/redeliver", done: "queued"}, do: "redeliver", countField: "redelivered", hintNone: hintNoneQueued}), verb{
 		use:   "redeliver <delivery-id>… | --all",
 		short: "Redelivers dead letters, by id or in bulk",
 		long: `
@@ -90,7 +90,7 @@ caddy webhooks dead-letters redeliver --all --class dns --failed-since 24h`,
 }
 
 func (t *tool) deleteDead() *cobra.Command {
-	return t.bulk(bulkDead(bulk{method: http.MethodDelete, do: "delete", done: "deleted", countField: "deleted"}), verb{
+	return t.bulk(bulkDead(bulk{change: change{method: http.MethodDelete, done: "deleted"}, do: "delete", countField: "deleted"}), verb{
 		use:   "delete <delivery-id>… | --all",
 		short: "Deletes dead letters, by id or in bulk",
 		long: `

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,23 +89,22 @@ func (t *tool) showDelivery() *cobra.Command {
 		example: `
 caddy webhooks deliveries show dlv_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: func(c *call) error { return c.showDelivery("/deliveries/", printing(printDelivery)) },
+		run: func(c *call) error { return c.showDelivery("/deliveries", printing(printDelivery)) },
 	})
 }
 
-// showDelivery prints the delivery or dead letter at a path, and its attempts. As
-// JSON, it is the API's own object with the attempts added.
-func (c *call) showDelivery(path string, print printer) error {
+// showDelivery prints a delivery or dead letter of a list, and its attempts. As JSON,
+// it is the API's own object with the attempts added.
+func (c *call) showDelivery(list string, print printer) error {
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	id := url.PathEscape(c.args[0])
 	var response json.RawMessage
-	if err := client.do(c.cmd.Context(), http.MethodGet, path+id, nil, nil, &response); err != nil {
+	if err := client.do(c.cmd.Context(), http.MethodGet, pathOf(list, c.args[0]), nil, nil, &response); err != nil {
 		return err
 	}
-	attempts, err := client.all(c.cmd.Context(), "/deliveries/"+id+"/attempts")
+	attempts, err := client.all(c.cmd.Context(), pathOf("/deliveries", c.args[0])+"/attempts")
 	if err != nil {
 		return err
 	}
@@ -212,9 +210,9 @@ func (a *attempt) response() string {
 
 func (t *tool) redeliver() *cobra.Command {
 	return t.bulk(bulk{
-		list: "/deliveries", row: deliveryOrAttempt, one: "delivery", many: "deliveries", delivered: true,
-		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"},
-		method:  http.MethodPost, action: "/redeliver", do: "redeliver", done: "queued", countField: "redelivered",
+		change: change{method: http.MethodPost, list: "/deliveries", action: "/redeliver", attempts: true, done: "queued"},
+		do:     "redeliver", one: "delivery", many: "deliveries", delivered: true, countField: "redelivered",
+		filters:  []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"},
 		progress: func(url.Values) progressText { return pendingNow },
 		hintNone: func(c *call) {
 			fmt.Fprintln(c.err, "Nothing that was delivered matches: "+c.line("deliveries list")+" shows all deliveries.")
@@ -238,14 +236,6 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 	})
 }
 
-// deliveryOrAttempt returns the path of a delivery, or of an attempt, by its id.
-func deliveryOrAttempt(id string) string {
-	if strings.HasPrefix(id, "att_") {
-		return "/attempts/" + url.PathEscape(id)
-	}
-	return "/deliveries/" + url.PathEscape(id)
-}
-
 func (t *tool) cancel() *cobra.Command {
 	return t.command(verb{
 		use:   "cancel <delivery-id>…",
@@ -253,8 +243,6 @@ func (t *tool) cancel() *cobra.Command {
 		example: `
 caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
 		min: 1, max: -1,
-		run: change{method: http.MethodPost, done: "cancelled", path: func(id string) string {
-			return "/deliveries/" + url.PathEscape(id) + "/cancel"
-		}}.run,
+		run: change{method: http.MethodPost, list: "/deliveries", action: "/cancel", done: "cancelled"}.run,
 	})
 }

@@ -192,15 +192,15 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 				return err
 			}
 			query.Set("limit", strconv.Itoa(maxPage)) // of its deliveries
-			return c.show("/events/"+url.PathEscape(c.args[0]), query, printing(printEvent))
+			return c.show(pathOf("/events", c.args[0]), query, printing(printEvent))
 		},
 	})
 }
 
 func (t *tool) deleteEvent() *cobra.Command {
 	return t.bulk(bulk{
-		list: "/events", one: "event", many: "events", filters: eventFilters, idScope: "tenant",
-		method: http.MethodDelete, do: "delete", done: "deleted", countField: "deleted",
+		change: change{method: http.MethodDelete, list: "/events", done: "deleted"},
+		do:     "delete", one: "event", many: "events", filters: eventFilters, idScope: "tenant", countField: "deleted",
 		progress: func(url.Values) progressText {
 			return func(_, _ *serverStatus) string { return "still deleting events" }
 		},

@@ -118,6 +118,7 @@ func TestEventsAreShown(t *testing.T) {
 	golden(t, "events-show", steady(s.run("", "events", "show", "order-7", "--tenant", "acme").want(t, 0).out))
 	golden(t, "events-show-unmatched", s.run("", "events", "show", "c-1").want(t, 0).out)
 	s.run("", "events", "show", "order-7").want(t, 1).says(t, "`caddy webhooks events list --address "+s.address+"`")
+	s.run("", "events", "show", "c-1?x").want(t, 1).says(t, `there is no event "c-1?x"`)
 	if r := s.run("", "events", "list", "--event-type", "order.*", "--since", "1h").want(t, 0); strings.Contains(r.out, "c-1") || !strings.Contains(r.out, "order-7") {
 		t.Errorf("filtered: got %q", r.out)
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 
 	"github.com/spf13/cobra"
 )
@@ -30,8 +29,6 @@ func (t *tool) eventTypes() *cobra.Command {
 		t.listEventTypes(), t.showEventType(), t.putEventType(), t.deleteEventType())
 }
 
-func eventTypePath(name string) string { return "/event-types/" + url.PathEscape(name) }
-
 func (t *tool) listEventTypes() *cobra.Command {
 	return listCommand(t, "/event-types", verb{
 		short:   "Lists the catalogue, by name",
@@ -51,7 +48,7 @@ func (t *tool) showEventType() *cobra.Command {
 		short:   "Shows an event type with its schema",
 		example: "caddy webhooks event-types show order.created",
 		min:     1, max: 1,
-		run: func(c *call) error { return c.show(eventTypePath(c.args[0]), nil, printing(printEventType)) },
+		run: func(c *call) error { return c.show(pathOf("/event-types", c.args[0]), nil, printing(printEventType)) },
 	})
 }
 
@@ -93,7 +90,7 @@ caddy webhooks event-types put order.created --schema-file order.schema.json`,
 				}
 				body["schema"] = json.RawMessage(text)
 			}
-			return c.act(http.MethodPut, eventTypePath(c.args[0]), body, printing(printEventType))
+			return c.act(http.MethodPut, pathOf("/event-types", c.args[0]), body, printing(printEventType))
 		},
 	})
 	cmd.Flags().StringVar(&description, "description", "", "What it means that an event of this type is published")
@@ -107,6 +104,6 @@ func (t *tool) deleteEventType() *cobra.Command {
 		short:   "Deletes event types from the catalogue; their events stay",
 		example: "caddy webhooks event-types delete order.created",
 		min:     1, max: -1,
-		run: change{method: http.MethodDelete, path: eventTypePath, done: "deleted"}.run,
+		run: change{method: http.MethodDelete, list: "/event-types", done: "deleted"}.run,
 	})
 }

@@ -66,7 +66,7 @@ func (c *call) unknown() string {
 		return ""
 	}
 	if id != "" {
-		err := client.do(c.cmd.Context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
+		err := client.do(c.cmd.Context(), http.MethodGet, pathOf("/subscriptions", id), nil, nil, nil)
 		if p, ok := errors.AsType[*problem](err); ok && p.Status == http.StatusNotFound {
 			return fmt.Sprintf(" There is no subscription %s (any more): %s lists the existing ones.", clean(id), c.line("subscriptions list"))
 		}

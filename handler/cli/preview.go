@@ -32,7 +32,7 @@ caddy webhooks subscriptions preview sub_0199d3c2a4e00001 --event-type order.cre
 			if err != nil {
 				return err
 			}
-			return c.request(http.MethodPost, subscriptionPath(c.args[0], "preview"), nil, body, printing(printPreview))
+			return c.request(http.MethodPost, pathOf("/subscriptions", c.args[0])+"/preview", nil, body, printing(printPreview))
 		},
 	})
 	cmd.Flags().StringVar(&eventType, "event-type", "webhook.test", "The type of the event")

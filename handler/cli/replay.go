@@ -40,7 +40,7 @@ func runReplay(c *call) error {
 		return err
 	}
 	return c.longRequest(longRequest{
-		method: http.MethodPost, path: subscriptionPath(c.args[0], "replay"), body: body,
+		method: http.MethodPost, path: pathOf("/subscriptions", c.args[0]) + "/replay", body: body,
 		partial: "events may be replayed", progress: pendingNow,
 	}, func(counts map[string]int) error {
 		n := counts["replayed"]

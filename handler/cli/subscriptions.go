@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -61,19 +60,6 @@ func (t *tool) subscriptions() *cobra.Command {
 		t.createSubscription(), t.listSubscriptions(), t.showSubscription(),
 		t.updateSubscription(), t.deleteSubscription(), t.rotateSecret(),
 		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription(), t.previewEvent(), t.replay())
-}
-
-func subscriptionPath(id, action string) string {
-	path := "/subscriptions/" + url.PathEscape(id)
-	if action != "" {
-		path += "/" + action
-	}
-	return path
-}
-
-// subscriptionAction returns the path of an action on the subscription with an id.
-func subscriptionAction(action string) func(id string) string {
-	return func(id string) string { return subscriptionPath(id, action) }
 }
 
 func (t *tool) createSubscription() *cobra.Command {
@@ -168,11 +154,11 @@ caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
 			case secret && publicKey:
 				return usagef("--show-secret and --show-public-key can't be given together")
 			case secret:
-				return c.show(subscriptionPath(c.args[0], "secret"), nil, printing(printSecret))
+				return c.show(pathOf("/subscriptions", c.args[0])+"/secret", nil, printing(printSecret))
 			case publicKey:
-				return c.show(subscriptionPath(c.args[0], "secret"), nil, printing(printPublicKey))
+				return c.show(pathOf("/subscriptions", c.args[0])+"/secret", nil, printing(printPublicKey))
 			}
-			return c.show(subscriptionPath(c.args[0], ""), nil, printing(printSubscription))
+			return c.show(pathOf("/subscriptions", c.args[0]), nil, printing(printSubscription))
 		},
 	})
 	cmd.Flags().BoolVar(&secret, "show-secret", false, "Show its secret instead")
@@ -243,7 +229,7 @@ caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*'
 			if len(body) == 0 {
 				return usagef("there is nothing to change: give at least one flag, such as --url")
 			}
-			return c.act(http.MethodPatch, subscriptionPath(c.args[0], ""), body, printing(printSubscription))
+			return c.act(http.MethodPatch, pathOf("/subscriptions", c.args[0]), body, printing(printSubscription))
 		},
 	})
 	s.register(cmd.Flags())
@@ -258,7 +244,7 @@ func (t *tool) deleteSubscription() *cobra.Command {
 		example: `
 caddy webhooks subscriptions delete sub_0199d3c2a4e00001`,
 		min: 1, max: -1,
-		run: change{method: http.MethodDelete, path: subscriptionAction(""), done: "deleted"}.run,
+		run: change{method: http.MethodDelete, list: "/subscriptions", done: "deleted"}.run,
 	})
 }
 
@@ -283,7 +269,7 @@ caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file ne
 			if err := secrets.addTo(c, body); err != nil {
 				return err
 			}
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "rotate-secret"), body, printing(printRotated))
+			return c.act(http.MethodPost, pathOf("/subscriptions", c.args[0])+"/rotate-secret", body, printing(printRotated))
 		},
 	})
 	secrets.register(cmd.Flags())
@@ -316,7 +302,7 @@ func (t *tool) activateSubscription() *cobra.Command {
 		example: `
 caddy webhooks subscriptions activate sub_0199d3c2a4e00001 sub_0199d3c2a4e00002`,
 		min: 1, max: -1,
-		run: change{method: http.MethodPost, path: subscriptionAction("activate"), done: "activated"}.run,
+		run: change{method: http.MethodPost, list: "/subscriptions", action: "/activate", done: "activated"}.run,
 	})
 }
 
@@ -330,7 +316,7 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to another host'`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			return change{method: http.MethodPost, path: subscriptionAction("deactivate"), body: encode(map[string]string{"reason": reason}), done: "deactivated"}.run(c)
+			return change{method: http.MethodPost, list: "/subscriptions", action: "/deactivate", body: encode(map[string]string{"reason": reason}), done: "deactivated"}.run(c)
 		},
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "The reason, as shown with the subscription")
@@ -356,7 +342,7 @@ caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.create
 			if err != nil {
 				return err
 			}
-			return c.request(http.MethodPost, subscriptionPath(c.args[0], "test"), nil, body, printing(printTested))
+			return c.request(http.MethodPost, pathOf("/subscriptions", c.args[0])+"/test", nil, body, printing(printTested))
 		},
 	})
 	cmd.Flags().StringVar(&eventType, "event-type", "webhook.test", "The type of the event")

@@ -44,7 +44,7 @@ caddy webhooks tenants token acme --scope read --expires-in 8h --json`,
 				return err
 			}
 			body := c.changedFields("", map[string]any{"scope": scope, "expires-in": life})
-			return c.act(http.MethodPost, "/tenants/"+url.PathEscape(c.args[0])+"/tokens", body, printing(printTenantToken))
+			return c.act(http.MethodPost, pathOf("/tenants", c.args[0])+"/tokens", body, printing(printTenantToken))
 		},
 	})
 	cmd.Flags().StringVar(&scope, "scope", "", "What it allows: read, or manage, which includes publishing (default: manage)")
@@ -89,7 +89,7 @@ caddy webhooks tenants delete acme`,
 				return countTenant(c)
 			}
 			return c.longRequest(longRequest{
-				method: http.MethodDelete, path: "/tenants/" + url.PathEscape(c.args[0]),
+				method: http.MethodDelete, path: pathOf("/tenants", c.args[0]),
 				partial: "of it may be deleted", progress: func(_, _ *serverStatus) string { return "still deleting" },
 			}, func(counts map[string]int) error { return printTenant(c, "deleted", counts) })
 		},
