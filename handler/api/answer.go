@@ -105,8 +105,14 @@ func (c *call) answer(status int, v any) error {
 	return c.write(status, body)
 }
 
-// noContent answers with 204.
-func (c *call) noContent() error {
+// remove calls do, unless the request has a body, and answers with 204.
+func (c *call) remove(do func() error) error {
+	if err := c.noBody(); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
 	setHeaders(c.w.Header(), "")
 	c.w.Header().Del("Content-Type") // there is no body
 	c.w.WriteHeader(http.StatusNoContent)

@@ -233,17 +233,14 @@ func (c *call) deleteDeadLetters() error {
 }
 
 func (c *call) deleteDeadLetter() error {
-	if err := c.noBody(); err != nil {
+	return c.remove(func() error {
+		r, err := c.deadLetter()
+		if err != nil {
+			return err
+		}
+		_, err = c.engine.DeleteDead(c.r.Context(), outbound.Query{Delivery: r.ID})
 		return err
-	}
-	r, err := c.deadLetter()
-	if err != nil {
-		return err
-	}
-	if _, err := c.engine.DeleteDead(c.r.Context(), outbound.Query{Delivery: r.ID}); err != nil {
-		return err
-	}
-	return c.noContent()
+	})
 }
 
 // changeDeadLetters calls change with the filters, and answers with the number of

@@ -180,13 +180,7 @@ func (c *call) deleteEvent() error {
 	if err != nil {
 		return err
 	}
-	if err := c.noBody(); err != nil {
-		return err
-	}
-	if err := c.engine.DeleteEvent(c.r.Context(), q.Tenant, c.id); err != nil {
-		return c.noEvent(err, q.Tenant)
-	}
-	return c.noContent()
+	return c.remove(func() error { return c.noEvent(c.engine.DeleteEvent(c.r.Context(), q.Tenant, c.id), q.Tenant) })
 }
 
 // deleteEvents deletes the events that match the filters.

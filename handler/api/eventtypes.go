@@ -86,11 +86,5 @@ func (c *call) putEventType() error {
 }
 
 func (c *call) deleteEventType() error {
-	if err := c.noBody(); err != nil {
-		return err
-	}
-	if err := c.engine.DeleteEventType(c.r.Context(), c.id); err != nil {
-		return c.noEventType(err)
-	}
-	return c.noContent()
+	return c.remove(func() error { return c.noEventType(c.engine.DeleteEventType(c.r.Context(), c.id)) })
 }

@@ -245,13 +245,7 @@ func (c *call) updateSubscription() error {
 }
 
 func (c *call) deleteSubscription() error {
-	if err := c.noBody(); err != nil {
-		return err
-	}
-	if err := c.engine.DeleteSubscription(c.r.Context(), c.id); err != nil {
-		return c.noSubscription(err)
-	}
-	return c.noContent()
+	return c.remove(func() error { return c.noSubscription(c.engine.DeleteSubscription(c.r.Context(), c.id)) })
 }
 
 // secret is the signing secret of a subscription.
