@@ -203,6 +203,7 @@ func TestRefusals(t *testing.T) {
 		{"bulk since", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":"yesterday"}`}, 422, "invalid_field", "since", "2026-01-31", "", ""},
 		{"bulk number", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":1}`}, 422, "invalid_field", "since", "double quotes", "", ""},
 		{"a body where none is needed", call{method: "POST", path: "/subscriptions/sub_1/activate", body: `{"force":true}`}, 422, "unknown_field", "force", "remove it", "", ""},
+		{"a body of what is to be deleted", call{method: "DELETE", path: "/subscriptions/sub_1", body: `{"all":true}`}, 422, "unknown_field", "all", "remove it", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := s.do(c.call)
