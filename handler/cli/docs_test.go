@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"encoding/json"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -53,4 +55,54 @@ func TestCommandsInDocs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Lists have a flag for each parameter of the API, and subscriptions for each field that
+// can be changed.
+func TestFlagsAreThoseOfTheAPI(t *testing.T) {
+	type parameter struct {
+		Name string
+		Ref  string `json:"$ref"`
+	}
+	var document struct {
+		Paths map[string]struct {
+			Get struct{ Parameters []parameter }
+		}
+		Components struct {
+			Parameters map[string]parameter
+			Schemas    map[string]struct{ Properties map[string]any }
+		}
+	}
+	must.Do(t, json.Unmarshal(must.Get(os.ReadFile("../api/openapi.json"))(t), &document))
+	flagOf := strings.NewReplacer("_", "-", "headers", "header", "oauth2", "oauth2-token-url", "timeout", "attempt-timeout")
+	compare := func(command string, documented map[string]bool) {
+		cmd, _, err := commandTree(nil).Find(strings.Fields("webhooks " + command))
+		must.Do(t, err)
+		for flag := range documented {
+			if cmd.Flag(flag) == nil {
+				t.Errorf("%s has no flag --%s", command, flag)
+			}
+		}
+		for _, f := range filters {
+			if cmd.Flag(f.flag) != nil && !documented[f.flag] {
+				t.Errorf("%s has a flag --%s, and the API has no such parameter", command, f.flag)
+			}
+		}
+	}
+	for command, list := range map[string]string{
+		"events list": "/events", "deliveries list": "/deliveries", "dead-letters list": "/dead-letters",
+		"subscriptions list": "/subscriptions", "event-types list": "/event-types", "tail": "/tail",
+	} {
+		documented := map[string]bool{}
+		for _, p := range document.Paths[list].Get.Parameters {
+			documented[flagOf.Replace(document.Components.Parameters[path.Base(p.Ref)].Name)] = true
+		}
+		delete(documented, "payload") // for that, there is dead-letters export
+		compare(command, documented)
+	}
+	fields := map[string]bool{}
+	for name := range document.Components.Schemas["SubscriptionChange"].Properties {
+		fields[flagOf.Replace(name)] = true
+	}
+	compare("subscriptions update", fields)
 }
