@@ -21,7 +21,7 @@ type Salvage struct {
 	Cause string    `json:"cause"` // how the damage showed
 	Kept  Rows      `json:"kept"`
 	Lost  Rows      `json:"lost"` // at least: a lost row that no kept row refers to isn't known
-	// Repeated is how many lost deliveries were created anew, because their event
+	// Repeated is how many lost deliveries were created again, because their event
 	// and their subscription were kept. They may have been delivered before.
 	Repeated int64 `json:"repeated"`
 	// Unreadable is how many broken rows were found. They may be any of those

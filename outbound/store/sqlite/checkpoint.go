@@ -23,7 +23,7 @@ const (
 // checkpoint copies the log into the file, after the commit that made the log
 // long has been answered. The caller passes the writer to it, which checkpoint
 // gives back: if the log were written to meanwhile, it would never be copied
-// wholly, and would grow without bound.
+// completely, and would grow without bound.
 //
 // A sync that fails here is not tried again either. The log stays authoritative,
 // and the next checkpoint writes the same pages again before it syncs.

@@ -11,7 +11,7 @@ import (
 
 // The checks in this file look for damage when a file is opened. They read little,
 // because a large file must open quickly. Other damage is found when SQLite comes
-// upon it (see salvageable).
+// across it (see salvageable).
 //
 // Damage that leaves rows well-formed is only noticed in what is sent, which has a
 // checksum (see digest). A missing log is not noticed, nor is damage to just the

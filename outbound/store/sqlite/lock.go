@@ -62,7 +62,7 @@ func acquireLock(ctx context.Context, path string, wait time.Duration, log *slog
 }
 
 // keep checks that the lock is where others look for it. If somebody has deleted its file,
-// it is taken anew, unless another process did that first.
+// it is taken again, unless another process did that first.
 func (l *lock) keep(path string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

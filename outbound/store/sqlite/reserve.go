@@ -117,7 +117,7 @@ func (r *reserve) release() bool {
 	return true
 }
 
-// restore makes the reserve anew if it was given up. If there is no room, it
+// restore makes the reserve again if it was given up. If there is no room, it
 // returns an error, which wraps store.ErrFull, and no event may be taken.
 func (r *reserve) restore() error {
 	if !r.spent.Load() {

@@ -22,7 +22,7 @@ const (
 // fsync. So no sync is tried again. Instead, revive cuts the rest of the failed
 // transaction from the log, closes every connection and reopens the file, which
 // reads the log by its checksums. Then it writes everything in the log into the
-// file and syncs that, so that every page in question is written anew. Only then
+// file and syncs that, so that every page in question is written again. Only then
 // is the store open again. Of the file itself it checks only the schema, because
 // reading all of a large one would take minutes.
 //
@@ -114,7 +114,7 @@ func reconnect(path string) (*connections, error) {
 }
 
 // cutLog removes what a failed transaction has left at the end of the log. When
-// the log is read anew, that might look committed, although its callers were told
+// the log is read again, that might look committed, although its callers were told
 // that it isn't stored. It holds SQLite's write lock, so that nobody else writes
 // there.
 func (s *Store) cutLog() error {

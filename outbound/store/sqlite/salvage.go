@@ -19,7 +19,7 @@ import (
 // page costs only the rows on it, not those on the pages that it leads to. It
 // skips whatever isn't a row of ours to the last column, and rows that depend on a
 // lost one, which could neither be delivered nor shown. A lost delivery whose event
-// and subscription are there is created anew: it may have been delivered before,
+// and subscription are there is created again: it may have been delivered before,
 // but nothing that was accepted is dropped silently.
 //
 // If it is stopped or fails, the damaged file stays where it is. If only the
@@ -195,7 +195,7 @@ func (r *rescue) prune() error {
 
 const (
 	// Deliveries are counted in the short range of ids that they were created with.
-	// Replayed ones are elsewhere, and aren't created anew.
+	// Replayed ones are elsewhere, and aren't created again.
 	selectIncomplete = `SELECT id, deliveries - n, type, coalesce(tenant, '') FROM (
 			SELECT e.id, e.deliveries, e.type, e.tenant,
 				(SELECT count(*) FROM delivery d WHERE d.id > e.id AND d.id <= e.last AND d.event = e.id) AS n
@@ -223,7 +223,7 @@ type incompleteEvent struct {
 	eventType, tenant string
 }
 
-// repeat creates lost deliveries anew.
+// repeat creates lost deliveries again.
 func (r *rescue) repeat() error {
 	targets, err := collect(r.conn, selectTargets, nil, func(row *stmt) (target, error) {
 		t := target{key: row.readID(), tenant: row.readText()}
