@@ -21,7 +21,7 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 	if refusal := loadCaddy(t, unreached(t, "sign nothing-known"), ""); !strings.Contains(refusal, "nothing-known") {
 		t.Fatalf("the second config: %q", refusal)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), must.Patience)
 	defer cancel()
 	stream := ask(t, http.DefaultClient, must.Get(http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://localhost:%d/webhooks/tail", adminPort()), nil))(t))
 	defer stream.Body.Close()

@@ -55,7 +55,7 @@ type answered struct {
 
 // client connects to Caddy directly, without a proxy, and follows no redirects.
 var client = &http.Client{
-	Timeout:       patience,
+	Timeout:       must.Patience,
 	Transport:     &http.Transport{DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
@@ -82,7 +82,7 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 	t.Helper()
 	conn := must.Get(net.Dial("tcp", addr))(t)
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(must.Patience))
 	return conn.(*net.TCPConn)
 }
 

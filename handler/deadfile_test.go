@@ -169,13 +169,13 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 	defer other.Close()
 	must.Do(t, sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil))
 	close(answer)
-	until(t, "the attempt to end", func() bool { return openEngines()[0].InFlight() == 0 })
+	must.Eventually(t, "the attempt to end", func() bool { return openEngines()[0].InFlight() == 0 })
 	ended := make(chan string, 1)
 	go func() {
 		defer close(ended)
 		ended <- loadCaddy(t, "", "")
 	}()
-	until(t, "the engine to be closed", func() bool { return len(openEngines()) == 0 })
+	must.Eventually(t, "the engine to be closed", func() bool { return len(openEngines()) == 0 })
 	must.Do(t, sqlitex.ExecuteTransient(other, "ROLLBACK", nil))
 	if refusal := <-ended; refusal != "" {
 		t.Fatal(refusal)

@@ -58,11 +58,11 @@ func TestReplayMemoryOnAFullDisk(t *testing.T) {
 	before := stored() // of the previous config, whose memory this one took over
 	makeRoom := fill(t, dir)
 	do(t, signStripe(post(t, s.url, t.Name()), t.Name(), time.Now())).want(t, http.StatusOK)
-	until(t, "the log to say so", func() bool {
+	must.Eventually(t, "the log to say so", func() bool {
 		return strings.Contains(string(must.Get(os.ReadFile(log))(t)), "writing the replay memory to the store")
 	})
 	makeRoom()
-	until(t, "the message to be in the store", func() bool { return stored() == before+1 })
+	must.Eventually(t, "the message to be in the store", func() bool { return stored() == before+1 })
 }
 
 // While the disk is full, events are refused, and the status and a metric say why;

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // A subscription with a handshake delivers to a server that answers that of a provider of
@@ -34,7 +35,7 @@ func TestHandshakeBetweenServers(t *testing.T) {
 		reverse_proxy %s
 	}`, port, app.addr))
 	admin(t, http.MethodPost, "/webhooks/events", `{"event_type":"order.created","payload":{"order":7}}`).want(t, http.StatusAccepted)
-	until(t, "the delivery", func() bool { return len(got) > 0 })
+	must.Eventually(t, "the delivery", func() bool { return len(got) > 0 })
 	delivery := app.one(t)
 	if origin := delivery.Header.Get("WebHook-Request-Origin"); delivery.Method != http.MethodPost || origin != "hooks.example.com" || !strings.Contains(string(delivery.body), `"type":"order.created"`) {
 		t.Errorf("the app got a %s of %s: %s", delivery.Method, origin, delivery.body)

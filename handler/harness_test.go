@@ -115,7 +115,7 @@ func admin(t testing.TB, method, path, body string) answered {
 // is just being closed is lost unread, so it is made again.
 func ask(t testing.TB, c *http.Client, r *http.Request) *http.Response {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(must.Patience); ; time.Sleep(10 * time.Millisecond) {
 		res, err := c.Do(r)
 		if err == nil {
 			return res
@@ -203,20 +203,6 @@ func (a *app) none(t *testing.T) {
 	t.Helper()
 	if got := a.take(); len(got) != 0 {
 		t.Fatalf("the app got %d requests, want none", len(got))
-	}
-}
-
-// patience is how long tests wait for something that should happen. It only keeps a
-// broken test from hanging.
-const patience = time.Minute
-
-// until waits for a condition that sends no signal.
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
 	}
 }
 

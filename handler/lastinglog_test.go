@@ -57,7 +57,7 @@ func TestLogOfAStoreAfterAReload(t *testing.T) {
 		size := must.Get(os.Stat(path))(t).Size()
 		must.Do(t, os.WriteFile(path, bytes.Repeat([]byte{0x5a}, int(size)), 0o600))
 	}
-	until(t, "the store to write to the second log", func() bool {
+	must.Eventually(t, "the store to write to the second log", func() bool {
 		admin(t, "GET", "/webhooks/status", "") // the store notices it then
 		return bytes.Contains(must.Get(os.ReadFile(log))(t), []byte("webhooks store: the file is open again"))
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // The metrics that alerts are based on exist in every state.
@@ -60,7 +61,7 @@ func TestQueueMetrics(t *testing.T) {
 		}
 	}
 	admin(t, "POST", "/webhooks/events", `{"event_type":"busy","payload":1}`)
-	until(t, "the age of the delivery that is due", func() bool { return !strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n") })
+	must.Eventually(t, "the age of the delivery that is due", func() bool { return !strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n") })
 }
 
 // unreached returns options with a subscription whose receiver doesn't exist.

@@ -52,7 +52,7 @@ func TestCaddyEvents(t *testing.T) {
 		}
 	}`, "webhook_publish order.created")
 	do(t, post(t, s.url, "{}")).want(t, http.StatusAccepted)
-	until(t, "the Caddy event", func() bool { return len(notedEvents) > 0 })
+	must.Eventually(t, "the Caddy event", func() bool { return len(notedEvents) > 0 })
 	e := <-notedEvents
 	if e.Name() != "subscription_deactivated" || e.Origin().CaddyModule().ID != "webhooks" || e.Data["subscription_id"] != "sub_crm" {
 		t.Errorf("got %s from %s with %v", e.Name(), e.Origin().CaddyModule().ID, e.Data)

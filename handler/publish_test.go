@@ -379,7 +379,7 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 			if payload := <-got; payload != body {
 				t.Errorf("got %d of %d bytes delivered", len(payload), len(body))
 			}
-			until(t, "all bodies to be released", func() bool { return bodies.Taken()+payloads.Taken() == 0 })
+			must.Eventually(t, "all bodies to be released", func() bool { return bodies.Taken()+payloads.Taken() == 0 })
 		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // What happens to a message that is sent twice depends on the replay option.
@@ -55,7 +56,7 @@ func TestReplayModes(t *testing.T) {
 			}
 			app.one(t)
 			got := do(t, message()).want(t, tt.second)
-			until(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
+			must.Eventually(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
 			if !tt.reaches {
 				app.none(t)
 				if tt.second == http.StatusConflict && !strings.HasPrefix(got.body, "replayed|replayed|") {

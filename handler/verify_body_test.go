@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestBodyWithoutALength(t *testing.T) {
@@ -69,7 +70,7 @@ func TestAbortedUpload(t *testing.T) {
 	// The server still works, and has released everything.
 	do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
 	app.one(t)
-	until(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
+	must.Eventually(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
 }
 
 // A body over the limit is refused before it is read if its length is declared, and
@@ -138,7 +139,7 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 	}
 	for i, conn := range conns {
 		io.WriteString(conn, body[len(body)-1:])
-		conn.SetDeadline(time.Now().Add(patience))
+		conn.SetDeadline(time.Now().Add(must.Patience))
 		if res := readAnswer(t, bufio.NewReader(conn)); res.StatusCode != http.StatusOK {
 			t.Fatalf("upload %d: got %s %s", i, res.Status, res.body)
 		}

@@ -75,7 +75,7 @@ func TestRequestSmuggling(t *testing.T) {
 func h2c() *http.Client {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
-	return &http.Client{Transport: transport, Timeout: patience}
+	return &http.Client{Transport: transport, Timeout: must.Patience}
 }
 
 func TestHTTP2Cleartext(t *testing.T) {
@@ -158,7 +158,7 @@ func TestHTTP2Cleartext(t *testing.T) {
 // waitForTLS waits until the server has issued its certificate.
 func waitForTLS(t *testing.T, addr string, config *tls.Config) {
 	t.Helper()
-	until(t, "the certificate of "+addr, func() bool {
+	must.Eventually(t, "the certificate of "+addr, func() bool {
 		conn, err := tls.Dial("tcp", addr, config)
 		if err == nil {
 			conn.Close()
@@ -185,7 +185,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 	defer h3.Close()
 	for major, transport := range map[int]http.RoundTripper{2: h2, 3: h3} {
 		t.Run(fmt.Sprintf("HTTP/%d", major), func(t *testing.T) {
-			c := &http.Client{Transport: transport, Timeout: patience}
+			c := &http.Client{Transport: transport, Timeout: must.Patience}
 			send := func(size int, change func(*http.Request)) *http.Response {
 				t.Helper()
 				body := string(spooltest.Bytes(size))

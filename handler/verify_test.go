@@ -428,7 +428,7 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 	if got := fallback.one(t); string(got.body) != body {
 		t.Errorf("the fallback got %d bytes", len(got.body))
 	}
-	until(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
+	must.Eventually(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
 	// A refused request reaches an error route without its body and forged headers.
 	forged := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), "other")
 	forged.Header.Set("Webhook-Verified", "github")
