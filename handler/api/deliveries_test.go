@@ -90,11 +90,9 @@ func TestNextAttempt(t *testing.T) {
 	sub := s.subscribe(r.URL).text("subscription_id")
 	s.publish("a", "1")
 	s.attempt()
-	for began := time.Now(); s.get("/status").want(t, 200)["subscriptions"].([]any)[0].(map[string]any)["health"] != "paused"; {
-		if time.Since(began) > patience {
-			t.Fatal("the subscription wasn't paused")
-		}
-	}
+	must.Eventually(t, "the subscription to be paused", func() bool {
+		return s.get("/status").want(t, 200)["subscriptions"].([]any)[0].(map[string]any)["health"] == "paused"
+	})
 	s.publish("a", "2")
 	newest := func() object { return s.get("/deliveries?limit=1").want(t, 200)["data"].([]any)[0].(map[string]any) }
 	if d := newest(); d["held"] != false {

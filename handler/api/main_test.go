@@ -30,9 +30,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long tests wait for something that should happen.
-const patience = time.Minute
-
 const (
 	publishToken = "publish-0123456789"
 	readToken    = "read-0123456789"
@@ -281,7 +278,7 @@ func (s *server) publish(eventType, payload string) string {
 // attempt waits until the outcome of another attempt is stored.
 func (s *server) attempt() *outbound.AttemptDone {
 	s.t.Helper()
-	return receive(s.t, s.attempts, "the outcome of an attempt")
+	return must.Receive(s.t, s.attempts, "the outcome of an attempt")
 }
 
 // buried waits until n more deliveries are dead letters.
@@ -303,17 +300,6 @@ func (s *server) dead(eventType, payload string) string {
 		if a := s.attempt(); a.State == store.Dead {
 			return a.Delivery.With(store.DeliveryPrefix)
 		}
-	}
-}
-
-func receive[T any](t testing.TB, c <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("timed out waiting for %s", what)
-		panic("unreachable")
 	}
 }
 
@@ -356,7 +342,7 @@ func (r *receiver) answers(status int, body string) {
 
 func (r *receiver) next(t testing.TB) arrival {
 	t.Helper()
-	return receive(t, r.arrivals, "a delivery")
+	return must.Receive(t, r.arrivals, "a delivery")
 }
 
 // open returns an API without tokens for an engine.

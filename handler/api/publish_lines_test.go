@@ -118,7 +118,7 @@ func (s *server) stream(t *testing.T, at string) *stream {
 	t.Helper()
 	conn := must.Get(net.Dial("tcp", at))(t)
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(must.Patience))
 	st := &stream{t: t, conn: conn}
 	st.write("POST " + prefix + "/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + publishToken + "\r\nContent-Type: application/x-ndjson\r\nContent-Length: 250000\r\n\r\n" + aLine)
 	resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
@@ -219,11 +219,9 @@ func TestLinesShareTheMemoryOfBodies(t *testing.T) {
 	s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).refused(t, 503, "unavailable")
 	st.conn.Close()
 	// The server releases it once it has seen the end of the stream.
-	for end := time.Now().Add(patience); s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).StatusCode != 200; {
-		if time.Now().After(end) {
-			t.Fatal("the memory of the stream wasn't released")
-		}
-	}
+	must.Eventually(t, "the memory of the stream to be released", func() bool {
+		return s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).StatusCode == 200
+	})
 }
 
 // A tenant's line that takes more than its half of the memory is stored if the tenant

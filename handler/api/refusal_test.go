@@ -332,7 +332,7 @@ func TestABodyThatStalls(t *testing.T) {
 	t.Cleanup(impatient.Close)
 	conn := must.Get(net.Dial("tcp", impatient.Listener.Addr().String()))(t)
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(must.Patience))
 	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", prefix, publishToken)
 	resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 	defer resp.Body.Close()

@@ -47,7 +47,7 @@ func (s *server) tail(t *testing.T, query string) *tail {
 // next returns the delivery after the next attempt.
 func (f *tail) next(c *contract) object {
 	f.t.Helper()
-	event := receive(f.t, f.events, "an event of the stream")
+	event := must.Receive(f.t, f.events, "an event of the stream")
 	if event["event"] != "attempt" {
 		f.t.Fatalf("got %v", event)
 	}

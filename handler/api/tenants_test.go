@@ -171,7 +171,7 @@ func TestRequestsEndWithTheirToken(t *testing.T) {
 		t.Error("got an attempt of nothing")
 	}
 	last := object{"status": 202}
-	for end := time.Now().Add(patience); fmt.Sprint(last["status"]) != "401" && time.Now().Before(end); { // a line that is being stored when the token expires gets 503
+	for end := time.Now().Add(must.Patience); fmt.Sprint(last["status"]) != "401" && time.Now().Before(end); { // a line that is being stored when the token expires gets 503
 		fmt.Fprint(lines, aLine)
 		last = answer()
 	}
