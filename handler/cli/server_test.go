@@ -21,9 +21,6 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// patience is how long tests wait for something that should happen.
-const patience = time.Minute
-
 // standing is a stopped clock: attempts are due at once or never.
 type standing struct{}
 
@@ -145,13 +142,7 @@ func (s *server) publish(eventType, payload string, flags ...string) string {
 // attempted waits for an attempt, and returns its delivery's id.
 func (s *server) attempted() string {
 	s.t.Helper()
-	select {
-	case a := <-s.attempts:
-		return a.Delivery.With(store.DeliveryPrefix)
-	case <-time.After(patience):
-		s.t.Fatal("no attempt was made")
-		return ""
-	}
+	return must.Receive(s.t, s.attempts, "an attempt").Delivery.With(store.DeliveryPrefix)
 }
 
 // field returns the value with a name in an output.

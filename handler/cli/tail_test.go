@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // following is a running `tail`.
@@ -51,13 +53,7 @@ func (s *server) follow(args ...string) *following {
 
 func (f *following) next(lines chan string) string {
 	f.t.Helper()
-	select {
-	case line := <-lines:
-		return line
-	case <-time.After(patience):
-		f.t.Fatal("timed out waiting for a line")
-		return ""
-	}
+	return must.Receive(f.t, lines, "a line")
 }
 
 // steadily replaces what differs from run to run in a line.
