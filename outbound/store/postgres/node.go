@@ -31,9 +31,9 @@ const (
 	alive  = `EXISTS (SELECT FROM webhooks.node WHERE session = ` // a session and ")" follow
 
 	// sweepHeld and sweepOwned release what ended sessions held and owned. A retry
-	// keeps its due time.
-	sweepHeld = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id IN (
-			SELECT id FROM webhooks.delivery WHERE holder IS NOT NULL AND holder <> ALL(` + sessionsThere + `) LIMIT $1 FOR UPDATE SKIP LOCKED)`
+	// keeps its due time. With an ARRAY the limit holds, see bury.
+	sweepHeld = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id = ANY(ARRAY(
+			SELECT id FROM webhooks.delivery WHERE holder IS NOT NULL AND holder <> ALL(` + sessionsThere + `) LIMIT $1 FOR UPDATE SKIP LOCKED))`
 	sweepOwned = `UPDATE webhooks.subscription SET owner = NULL WHERE key IN (
 			SELECT key FROM webhooks.subscription WHERE owner IS NOT NULL AND owner <> ALL(` + sessionsThere + `) FOR UPDATE SKIP LOCKED)`
 	yieldOwned    = `UPDATE webhooks.subscription SET owner = NULL WHERE owner = ANY($1)`

@@ -24,9 +24,12 @@ const (
 	// events.
 	lockFound = `SELECT FROM webhooks.delivery WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 
-	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2, unlogged = $5 WHERE id IN (
+	// bury searches in an ARRAY, which is made only once. The server may run the query of
+	// an IN once for each row, and each time it skips what it has just updated, so that
+	// the limit wouldn't hold.
+	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2, unlogged = $5 WHERE id = ANY(ARRAY(
 			SELECT id FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = $1 AND ($4::bigint = 0 OR id = $4)
-			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id`
+			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING id`
 )
 
 var selectBuried = `SELECT ` + selects.Record(false) + ` FROM webhooks.delivery d JOIN webhooks.event e ON e.id = d.event
