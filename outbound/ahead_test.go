@@ -154,13 +154,13 @@ func TestFailureIsStoredAfterTheActivation(t *testing.T) {
 			h.publish("a", `"late"`)
 			f.fail(store.ErrUnavailable)
 			r.next(t)
-			receive(t, f.refused, "an outcome that isn't stored")
+			must.Receive(t, f.refused, "an outcome that isn't stored")
 			r.respond(nil)
 			must.Get(h.Activate(t.Context(), s.ID))(t)
 			for range others {
 				r.next(t)
 			}
-			h.eventually("the pause before the store is tried again", func() bool { return h.clock.hasTimer(250 * time.Millisecond) })
+			must.Eventually(t, "the pause before the store is tried again", func() bool { return h.clock.hasTimer(250 * time.Millisecond) })
 			f.fail(nil)
 			h.clock.advance(250 * time.Millisecond)
 			if a := r.next(t); string(a.body) != `"late"` {
@@ -211,7 +211,7 @@ func TestPoisonIsLeftToItsSchedule(t *testing.T) {
 		}
 		h.awaitAttempt()
 	}
-	h.eventually("the end of the attempts", func() bool { return h.InFlight() == 0 })
+	must.Eventually(t, "the end of the attempts", func() bool { return h.InFlight() == 0 })
 	h.publish("a", `3`)
 	r.next(t)
 	r.expectNone(t)
@@ -359,7 +359,7 @@ func TestOrderAfterAShortOutage(t *testing.T) {
 // down.
 func (h *harness) probe(r *receiver) {
 	h.t.Helper()
-	h.eventually("the next probe", func() bool {
+	must.Eventually(h.t, "the next probe", func() bool {
 		h.clock.advance(100 * time.Millisecond)
 		select {
 		case <-r.arrivals:
@@ -383,7 +383,7 @@ func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 	}
 	began := h.clock.Elapsed()
 	attempts := 0
-	h.eventually("a minute", func() bool {
+	must.Eventually(t, "a minute", func() bool {
 		h.clock.advance(time.Second)
 		for {
 			select {
@@ -403,7 +403,7 @@ func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 
 	// Redelivering by hand and changing the URL end the pause, unless an attempt that is
 	// under way fails after that.
-	h.eventually("the end of the attempts", func() bool { return h.InFlight() == 0 })
+	must.Eventually(t, "the end of the attempts", func() bool { return h.InFlight() == 0 })
 	ds := must.Get(h.Deliveries(t.Context(), outbound.Query{Limit: 1}))(t)
 	must.Get(h.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)))(t)
 	r.next(t)
@@ -433,7 +433,7 @@ func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 	h.probe(r)
 	h.awaitAttempt()
 	got := 0
-	h.eventually("the retries, long before the hour", func() bool {
+	must.Eventually(t, "the retries, long before the hour", func() bool {
 		h.clock.advance(time.Second)
 		for {
 			select {

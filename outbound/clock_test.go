@@ -226,7 +226,7 @@ func TestReportedFailuresWhenTheClockIsSet(t *testing.T) {
 	h.clock.step(24 * time.Hour)
 	for _, told := range []string{outbound.SubscriptionFailing, outbound.SubscriptionRecovered} {
 		h.failTimes(1)
-		f := receive(t, h.changes, "the event")
+		f := must.Receive(t, h.changes, "the event")
 		if got, _ := f.Data["failing_since"].(time.Time); f.Type != told || !got.Equal(since) {
 			t.Errorf("got %+v, want %s with failing_since %v", f, told, since)
 		}

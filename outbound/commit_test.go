@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -31,11 +30,7 @@ func TestOutcomesBeyondTheLimitAtTheEnd(t *testing.T) {
 		c.settle(&store.Settlement{Delivery: h.Delivery.ID, State: store.Delivered, Attempt: attempt}, nil, func(err error) { stored <- err })
 	}()
 	end()
-	select {
-	case <-queued:
-	case <-time.After(time.Minute):
-		t.Fatal("settle still blocks after the engine has ended")
-	}
+	must.Receive(t, queued, "settle, which must not block after the engine has ended")
 	for range unsettledLimit {
 		<-c.slots // as if the others were stored
 	}

@@ -58,7 +58,7 @@ func (l *letters) count() int {
 // has waits until n dead letters are in the log, and checks that each is there once.
 func (l *letters) has(h *harness, n int) {
 	h.t.Helper()
-	h.eventually("the dead letters in the log", func() bool { return l.count() >= n })
+	must.Eventually(h.t, "the dead letters in the log", func() bool { return l.count() >= n })
 	seen := map[store.ID]bool{}
 	for _, id := range l.ids {
 		if seen[id] {
@@ -116,12 +116,12 @@ func TestDeadLetterLogFails(t *testing.T) {
 	for range 3 {
 		h.publish("a", "{}")
 	}
-	receive(t, l.failed, "the failure")
+	must.Receive(t, l.failed, "the failure")
 	for range 3 {
 		h.awaitAttempt()
 	}
 	l.makeRoom()
-	h.eventually("the timer for the next try", func() bool { return h.clock.hasTimer(10 * time.Second) })
+	must.Eventually(t, "the timer for the next try", func() bool { return h.clock.hasTimer(10 * time.Second) })
 	h.clock.advance(10 * time.Second)
 	l.has(h, 3)
 }
@@ -148,7 +148,7 @@ func TestDeadLetterLogThatEnds(t *testing.T) {
 	r.respond(status(http.StatusTeapot))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", "{}")
-	receive(t, ended, "the old log to be written to")
+	must.Receive(t, ended, "the old log to be written to")
 	l.has(h, 1)
 	h.stop()
 	if said.Len() > 0 {
@@ -176,7 +176,7 @@ func TestDeadLetterLogAtTheEnd(t *testing.T) {
 	l := newLetters(0)
 	h := openFailingReceiver(t, l)
 	h.publish("a", "{}")
-	receive(t, l.failed, "the failure")
+	must.Receive(t, l.failed, "the failure")
 	l.makeRoom()
 	h.stop()
 	l.has(h, 1)
@@ -193,14 +193,14 @@ func TestDeadLetterLogOfAnotherNode(t *testing.T) {
 	r.respond(status(http.StatusTeapot))
 	first.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	first.publish("a", "{}")
-	receive(t, gone.failed, "the failure")
+	must.Receive(t, gone.failed, "the failure")
 	second := newHarness(t, postgresStore(dsn, time.Second), once, l.log)
 	second.clock = newClock()
 	second.start()
-	second.eventually("the timer of the first look", func() bool { return second.clock.hasTimer(30 * time.Second) })
+	must.Eventually(t, "the timer of the first look", func() bool { return second.clock.hasTimer(30 * time.Second) })
 	l.has(second, 0) // the other node may still log it
 	first.stop()
-	second.eventually("the dead letter to be logged after the other node's end", func() bool {
+	must.Eventually(t, "the dead letter to be logged after the other node's end", func() bool {
 		second.clock.advance(30 * time.Second)
 		return l.count() > 0
 	})

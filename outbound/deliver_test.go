@@ -361,7 +361,7 @@ func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 		t.Errorf("got error %q, want one without the address", d.Attempt.Error)
 	}
 	r.expectNone(t)
-	h.eventually("the log line with the address", func() bool {
+	must.Eventually(t, "the log line with the address", func() bool {
 		return strings.Contains(log.line("got no connection"), "127.0.0.1: loopback")
 	})
 }
@@ -443,11 +443,11 @@ func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
 	}
 	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
 	var dead []*outbound.Record
-	h.eventually("five dead letters", func() bool {
+	must.Eventually(t, "five dead letters", func() bool {
 		dead, _ = h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
 		return len(dead) == 5
 	})
-	if got, want := receive(t, h.buried, "the report of dead letters"), s.ID+" 5"; got != want {
+	if got, want := must.Receive(t, h.buried, "the report of dead letters"), s.ID+" 5"; got != want {
 		t.Errorf("got dead letters reported as %q, want %q", got, want)
 	}
 	if dead[0].Reason != outbound.ReasonDeleted || dead[0].URL != r.URL || dead[0].SubscriptionID != s.ID {

@@ -84,7 +84,7 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	r.next(t)
 	r.next(t)
 	h.clock.advance(2 * time.Minute)
-	h.eventually("the retry to be queued in the lane", func() bool {
+	must.Eventually(t, "the retry to be queued in the lane", func() bool {
 		st, err := h.Status(t.Context())
 		return err == nil && st.Subscriptions[0].Ready == 1
 	})

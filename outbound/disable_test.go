@@ -38,7 +38,7 @@ func TestDownAndDeactivatedAtOnce(t *testing.T) {
 	h.failTimes(9)
 	h.clock.advance(time.Hour)
 	h.failTimes(1)
-	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
+	must.Eventually(t, "the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
 // A subscription is deactivated once it has failed as often and for as long as
@@ -59,7 +59,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	}
 	h.clock.advance(2 * time.Minute)
 	h.failTimes(1)
-	f := receive(t, h.changes, "the event that it is failing")
+	f := must.Receive(t, h.changes, "the event that it is failing")
 	if since, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionFailing || f.Data["failures_in_a_row"] != 6 || !since.Equal(began) ||
 		fmt.Sprint(f.Data["metadata"]) != "map[customer:42]" {
 		t.Errorf("got %+v, want %s with 6 failures since %v", f, outbound.SubscriptionFailing, began)
@@ -70,7 +70,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 		t.Fatalf("after 7 failures: got %+v, want active and 7 failures since %v", got, began)
 	}
 	h.failTimes(1)
-	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonFailing {
+	if c := must.Receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonFailing {
 		t.Fatalf("got %+v, want %s with reason %q", c, outbound.SubscriptionDeactivated, outbound.ReasonFailing)
 	}
 	if len(h.changes) > 0 {
@@ -109,7 +109,7 @@ func TestRecovered(t *testing.T) {
 		h.failTimes(14)
 		h.clock.advance(31 * time.Minute)
 		h.failTimes(1)
-		if f := receive(t, h.changes, "the event that it is failing"); f.Type != outbound.SubscriptionFailing {
+		if f := must.Receive(t, h.changes, "the event that it is failing"); f.Type != outbound.SubscriptionFailing {
 			t.Fatalf("got %+v, want %s", f, outbound.SubscriptionFailing)
 		}
 		return since
@@ -118,7 +118,7 @@ func TestRecovered(t *testing.T) {
 		t.Helper()
 		r.respond(nil)
 		h.failTimes(1)
-		f := receive(t, h.changes, "the event that it has recovered")
+		f := must.Receive(t, h.changes, "the event that it has recovered")
 		if got, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionRecovered || !got.Equal(since) {
 			t.Errorf("got %+v, want %s with failing_since %v", f, outbound.SubscriptionRecovered, since)
 		}
@@ -126,7 +126,7 @@ func TestRecovered(t *testing.T) {
 	recovers(fails())
 
 	since := fails()
-	h.eventually("FailingSince to be stored", func() bool { return h.sub().Subscription.FailingSince.Equal(since) })
+	must.Eventually(t, "FailingSince to be stored", func() bool { return h.sub().Subscription.FailingSince.Equal(since) })
 	h.restart()
 	recovers(since)
 
@@ -140,7 +140,7 @@ func TestRecovered(t *testing.T) {
 		h.failTimes(c.failures)
 		h.clock.advance(c.lasts)
 		if c.restart {
-			h.eventually("FailingSince to be stored", func() bool { return h.sub().Subscription.FailingSince.Equal(since) })
+			must.Eventually(t, "FailingSince to be stored", func() bool { return h.sub().Subscription.FailingSince.Equal(since) })
 			h.restart()
 		}
 		r.respond(nil)
@@ -160,10 +160,10 @@ func TestDeactivationKeepsSinceWhen(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	began := h.clock.Now()
 	h.failTimes(10)
-	h.eventually("FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	must.Eventually(t, "FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
 	h.clock.advance(time.Hour)
 	h.failTimes(2)
-	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
+	must.Eventually(t, "the deactivation", func() bool { return !h.sub().Subscription.Active })
 	if got := h.sub(); got.Failures != 12 || !got.FailingSince.Equal(began) {
 		t.Errorf("got %d failures since %v, want 12 since %v", got.Failures, got.FailingSince, began)
 	}
@@ -200,7 +200,7 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 		subs := must.Get(h.store.Subscriptions(t.Context()))(t)
 		return subs[0].FailingSince
 	}
-	h.eventually("FailingSince to be stored", func() bool { return stored().Equal(began) })
+	must.Eventually(t, "FailingSince to be stored", func() bool { return stored().Equal(began) })
 	h.clock.advance(time.Hour)
 	h.restart()
 	if got := h.sub(); got.Health != outbound.HealthDown || !got.FailingSince.Equal(began) {
@@ -210,7 +210,7 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 	r.respond(nil)
 	h.clock.advance(time.Minute)
 	h.failTimes(1)
-	h.eventually("FailingSince to be cleared", func() bool { return stored().IsZero() })
+	must.Eventually(t, "FailingSince to be cleared", func() bool { return stored().IsZero() })
 	h.restart()
 	if got := h.sub(); got.Health != outbound.HealthOK || !got.Subscription.Active {
 		t.Errorf("after the recovery and a restart: got %+v, want active and %s", got, outbound.HealthOK)
@@ -218,7 +218,7 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 
 	r.respond(status(500))
 	h.failTimes(10)
-	h.eventually("FailingSince to be stored again", func() bool { return !stored().IsZero() })
+	must.Eventually(t, "FailingSince to be stored again", func() bool { return !stored().IsZero() })
 	other := newReceiver(t)
 	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.URL = other.URL })
 	if !stored().IsZero() {
@@ -250,7 +250,7 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
 		t.Fatalf("got %+v, want pending with class %s", d, outbound.ClassGone)
 	}
-	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonGone {
+	if c := must.Receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonGone {
 		t.Fatalf("got %+v, want %s with reason %q", c, outbound.SubscriptionDeactivated, outbound.ReasonGone)
 	}
 	r.next(t)

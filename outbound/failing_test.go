@@ -173,7 +173,7 @@ func within(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() { f(); close(done) }()
-	receive(t, done, what)
+	must.Receive(t, done, what)
 }
 
 // Closing and draining end although the store fails, and an outcome that isn't stored
@@ -201,7 +201,7 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 			r.next(t)
 			f.fail(store.ErrFull)
 			answer()
-			receive(t, f.refused, "a refused outcome")
+			must.Receive(t, f.refused, "a refused outcome")
 			within(t, "the end", func() { c.end(h) })
 			if n := len(h.attempts); n != 0 {
 				t.Errorf("got %d outcomes reported, want 0, since none is stored", n)
@@ -247,7 +247,7 @@ func TestAClaimThatFailsIsMadeAgain(t *testing.T) {
 	h.publish("order.created", `{}`)
 	f.claim.Store(true)
 	must.Get(h.Activate(t.Context(), s.ID))(t)
-	h.eventually("the timer for the next claim", func() bool { return h.clock.hasTimer(time.Second) })
+	must.Eventually(t, "the timer for the next claim", func() bool { return h.clock.hasTimer(time.Second) })
 	h.clock.advance(time.Second)
 	r.next(t)
 }
@@ -266,7 +266,7 @@ func TestDrainWhileTheStoreHangs(t *testing.T) {
 			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: c.ordered})
 			h.publish("a", `1`)
 			r.next(t)
-			hangs := func() { receive(t, f.hung, "a call that hangs") }
+			hangs := func() { must.Receive(t, f.hung, "a call that hangs") }
 			if !c.brokenOff {
 				hangs()
 			}
@@ -313,7 +313,7 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 	})
 	f.fail(nil)
 	for i := range events {
-		if d := receive(t, h.attempts, "outcome"); d.State != store.Delivered {
+		if d := must.Receive(t, h.attempts, "outcome"); d.State != store.Delivered {
 			t.Fatalf("outcome %d: got state %v, want %v", i, d.State, store.Delivered)
 		}
 	}
@@ -350,15 +350,15 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	p := h.publish("order.created", `{}`)
 	f.fail(store.ErrFull)
 	answer()
-	receive(t, f.refused, "a refused outcome")
-	h.eventually("the pause before the next try", func() bool { return h.clock.hasTimer(250 * time.Millisecond) })
+	must.Receive(t, f.refused, "a refused outcome")
+	must.Eventually(t, "the pause before the next try", func() bool { return h.clock.hasTimer(250 * time.Millisecond) })
 	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
 	defer h.clock.run(t)()
 	f.fail(nil)
 	if d := h.awaitAttempt(); d.State != store.Pending {
 		t.Fatalf("got state %v, want %v, for a retry", d.State, store.Pending)
 	}
-	h.eventually("the dead letter", func() bool {
+	must.Eventually(t, "the dead letter", func() bool {
 		ds, err := h.Deliveries(t.Context(), outbound.Query{EventID: p.EventID, Limit: 1})
 		return err == nil && len(ds) == 1 && ds[0].State == store.Dead && ds[0].Reason == outbound.ReasonDeleted
 	})
@@ -386,7 +386,7 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 		t.Errorf("got %d log lines, want at least 1 and fewer than %d", n, failures)
 	}
 	const end = "the outcomes of attempts are stored again"
-	h.eventually("the log line about the end", func() bool { return log.count(end) == 1 })
+	must.Eventually(t, "the log line about the end", func() bool { return log.count(end) == 1 })
 	r.respond(status(http.StatusOK))
 	for range 2 {
 		h.publish("b", "2")
@@ -415,7 +415,7 @@ func TestOneOutageHidesNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		receive(t, f.refused, "a refused outcome")
+		must.Receive(t, f.refused, "a refused outcome")
 	}
 	f.fail(nil)
 	h.awaitAttempt()
@@ -444,7 +444,7 @@ func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
 		<-f.refused
 	}
 	f.fail(nil)
-	receive(t, h.buried, "the dead letter")
+	must.Receive(t, h.buried, "the dead letter")
 	if n := log.count("making dead letters of a deleted subscription's deliveries; trying again"); n == 0 || n >= failures {
 		t.Errorf("got %d log lines, want at least 1 and fewer than %d", n, failures)
 	}

@@ -212,7 +212,7 @@ func TestHandshakeFails(t *testing.T) {
 	h.clock.advance(time.Hour)
 	h.awaitAttemptEnd()
 	h.failTimes(1)
-	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
+	must.Eventually(t, "the deactivation", func() bool { return !h.sub().Subscription.Active })
 
 	must.Get(h.Activate(t.Context(), sub.ID))(t)
 	h.awaitAttemptEnd()
@@ -220,7 +220,7 @@ func TestHandshakeFails(t *testing.T) {
 	h.publish("a", `{}`)
 	for h.awaitAttemptEnd().Attempt.Class != outbound.ClassGone {
 	}
-	h.eventually("the deactivation", func() bool { return h.sub().Subscription.Reason == outbound.ReasonGone })
+	must.Eventually(t, "the deactivation", func() bool { return h.sub().Subscription.Reason == outbound.ReasonGone })
 	if strings.Contains(r.methods(t), http.MethodPost) {
 		t.Error("got a delivery without permission")
 	}
@@ -384,7 +384,7 @@ func TestCorrectedHandshake(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r, sub := withHandshake(t, h, func(s *outbound.SubscriptionSpec) { s.Handshake = "typo.example.com" })
 	h.failTimes(10)
-	h.eventually("the receiver to be stored as down", func() bool {
+	must.Eventually(t, "the receiver to be stored as down", func() bool {
 		return h.sub().Health == outbound.HealthDown && !h.sub().Subscription.FailingSince.IsZero()
 	})
 	r.methods(t)

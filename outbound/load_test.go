@@ -64,7 +64,7 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 				}
 				h.clock.advance(5 * time.Second)
 				answer()
-				h.eventually("the answers", func() bool { return len(h.attempts) == endpoints && h.InFlight() == 0 })
+				must.Eventually(t, "the answers", func() bool { return len(h.attempts) == endpoints && h.InFlight() == 0 })
 			}
 			h.settings.Concurrency = c.slots
 			must.Do(t, h.Apply(t.Context(), h.settings))
@@ -177,12 +177,12 @@ func TestConcurrencyIsChanged(t *testing.T) {
 		answer()
 		h.awaitAttempt()
 	}
-	h.eventually("two attempts in flight", func() bool { return h.InFlight() == 2 })
+	must.Eventually(t, "two attempts in flight", func() bool { return h.InFlight() == 2 })
 	h.settings.Concurrency = 4
 	if err := h.Apply(t.Context(), h.settings); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually("four attempts in flight", func() bool { return h.InFlight() == 4 })
+	must.Eventually(t, "four attempts in flight", func() bool { return h.InFlight() == 4 })
 }
 
 // Under load, every event arrives exactly once at each subscription.
@@ -245,7 +245,7 @@ func TestTurnsUnderLoad(t *testing.T) {
 	busy.next(t)
 	busy.next(t)
 	h.publish("down", `{}`)
-	h.eventually("the next probe", func() bool {
+	must.Eventually(t, "the next probe", func() bool {
 		h.clock.advance(time.Second)
 		st, err := h.Status(t.Context())
 		return err == nil && st.Subscriptions[0].Ready == 1
@@ -257,7 +257,7 @@ func TestTurnsUnderLoad(t *testing.T) {
 	h.settings.Concurrency = 1
 	must.Do(t, h.Apply(t.Context(), h.settings))
 	answer <- struct{}{}
-	h.eventually("one slot", func() bool { return h.InFlight() == 1 })
+	must.Eventually(t, "one slot", func() bool { return h.InFlight() == 1 })
 	busy.expectNone(t)
 	close(answer)
 	for range 7 {
@@ -296,12 +296,12 @@ func TestMemoryIsShared(t *testing.T) {
 		st := must.Get(h.Status(t.Context()))(t)
 		return st.Subscriptions[0].Ready + st.Subscriptions[0].InFlight
 	}
-	h.eventually("the memory to be used up", func() bool { return held() >= 48 })
+	must.Eventually(t, "the memory to be used up", func() bool { return held() >= 48 })
 	h.clock.advance(2 * time.Minute)
 	other.next(t)
 	h.awaitAttempt()
 
 	close(answer)
 	h.awaitAttempt()
-	h.eventually("the memory to be given back", func() bool { return held() == 0 })
+	must.Eventually(t, "the memory to be given back", func() bool { return held() == 0 })
 }

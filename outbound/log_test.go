@@ -52,7 +52,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 		h.probe(r)
 		h.awaitAttempt()
 	}
-	h.eventually("the log line that it is down", func() bool { return log.line("a receiver is down") != "" })
+	must.Eventually(t, "the log line that it is down", func() bool { return log.line("a receiver is down") != "" })
 	at := must.Get(url.Parse(r.URL))(t)
 	named := fmt.Sprintf("subscription_id=%s tenant=acme host=%s ", s.ID, at.Host)
 	if line := log.line("a receiver is down"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, named+`class=status error="the receiver answered 503 Service Unavailable"`) {
@@ -63,7 +63,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	publish(`"probe"`)
 	h.probe(r)
 	h.awaitAttempt()
-	h.eventually("the log line that it is back", func() bool { return log.line("a receiver is back") != "" })
+	must.Eventually(t, "the log line that it is back", func() bool { return log.line("a receiver is back") != "" })
 	if line := log.line("a receiver is back"); !strings.Contains(line, "level=INFO") || !strings.Contains(line, named+"failed_for=25m") {
 		t.Errorf("back: got %q, want an info with %s and failed_for=25m", line, named)
 	}

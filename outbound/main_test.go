@@ -28,10 +28,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
 
-// waitLimit bounds how long a test waits for something that must happen. It only
-// keeps a broken test from hanging and says nothing about speed.
-const waitLimit = time.Minute
-
 // clock is an [outbound.Clock] that stands still until a test moves it.
 type clock struct {
 	mu      sync.Mutex
@@ -163,7 +159,7 @@ func status(code int) http.HandlerFunc {
 // next waits for the next request.
 func (r *receiver) next(t *testing.T) arrival {
 	t.Helper()
-	return receive(t, r.arrivals, "a delivery")
+	return must.Receive(t, r.arrivals, "a delivery")
 }
 
 // expectNone fails the test if a request has arrived that next hasn't returned. It
@@ -174,18 +170,6 @@ func (r *receiver) expectNone(t *testing.T) {
 	case a := <-r.arrivals:
 		t.Fatalf("unexpected delivery to %s: %s", a.path, a.body)
 	default:
-	}
-}
-
-// receive waits for a value from c; what names it in the failure message.
-func receive[T any](t *testing.T, c <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(waitLimit):
-		t.Fatalf("timed out waiting for %s", what)
-		panic("unreachable")
 	}
 }
 
@@ -217,7 +201,7 @@ func (o *observer) Operational(ev *outbound.OperationalEvent) {
 }
 
 // harness is an engine on a real store, with helpers for tests. Methods that wait
-// fail the test after waitLimit.
+// fail the test after must.Patience.
 type harness struct {
 	*outbound.Engine
 	*observer
@@ -348,7 +332,7 @@ func (h *harness) publish(eventType, payload string) outbound.Published {
 // awaitAttempt waits until the outcome of one more attempt is stored.
 func (h *harness) awaitAttempt() *outbound.AttemptDone {
 	h.t.Helper()
-	return receive(h.t, h.attempts, "the outcome of an attempt")
+	return must.Receive(h.t, h.attempts, "the outcome of an attempt")
 }
 
 // awaitAttemptEnd is awaitAttempt, but also waits until no attempt is in flight, when
@@ -356,17 +340,6 @@ func (h *harness) awaitAttempt() *outbound.AttemptDone {
 func (h *harness) awaitAttemptEnd() *outbound.AttemptDone {
 	h.t.Helper()
 	d := h.awaitAttempt()
-	h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
+	must.Eventually(h.t, "the end of the attempt", func() bool { return h.InFlight() == 0 })
 	return d
-}
-
-// eventually polls until f returns true, for conditions that nothing signals. what
-// names the condition in the failure message.
-func (h *harness) eventually(what string, f func() bool) {
-	h.t.Helper()
-	for end := time.Now().Add(waitLimit); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			h.t.Fatalf("timed out waiting for %s", what)
-		}
-	}
 }

@@ -662,7 +662,7 @@ func (w *world) look(rt *rapid.T) {
 func (w *world) settle(rt *rapid.T) {
 	rt.Helper()
 	w.openGate()
-	for end := time.Now().Add(waitLimit); ; {
+	for end := time.Now().Add(must.Patience); ; {
 		began := time.Now()
 		wrong := w.compare(rt)
 		w.mu.Lock()

@@ -67,7 +67,7 @@ func startNodesAhead(t *testing.T, ahead ...time.Duration) (nodes []*harness) {
 // that it no longer does.
 func (h *harness) awaitSubscription(id string, exists bool) {
 	h.t.Helper()
-	h.eventually("the news of "+id, func() bool {
+	must.Eventually(h.t, "the news of "+id, func() bool {
 		_, err := h.Subscription(id)
 		return errors.Is(err, outbound.ErrNotFound) != exists
 	})
@@ -76,7 +76,7 @@ func (h *harness) awaitSubscription(id string, exists bool) {
 // awaitSettled waits until no delivery is pending.
 func (h *harness) awaitSettled() {
 	h.t.Helper()
-	h.eventually("all deliveries to be settled", func() bool {
+	must.Eventually(h.t, "all deliveries to be settled", func() bool {
 		s := must.Get(h.Status(h.t.Context()))(h.t)
 		return s.Store.Pending == 0
 	})
@@ -117,7 +117,7 @@ func TestNodesHearOfChanges(t *testing.T) {
 		t.Errorf("got a delivery to %s, want /one", got.path)
 	}
 	b.update(s.ID, func(s *outbound.SubscriptionSpec) { s.URL = r.URL + "/two" })
-	a.eventually("the new URL", func() bool {
+	must.Eventually(t, "the new URL", func() bool {
 		s, err := a.Subscription(s.ID)
 		return err == nil && s.URL == r.URL+"/two"
 	})
@@ -126,7 +126,7 @@ func TestNodesHearOfChanges(t *testing.T) {
 		t.Errorf("got a delivery to %s, want /two", got.path)
 	}
 	must.Get(a.PutEventType(t.Context(), outbound.EventType{Name: "strict", Schema: []byte(`{"type":"object"}`)}))(t)
-	b.eventually("the schema", func() bool {
+	must.Eventually(t, "the schema", func() bool {
 		_, err := b.Publish(t.Context(), &outbound.NewEvent{Type: "strict", Payload: []byte(`3`)})
 		return err != nil
 	})
@@ -177,7 +177,7 @@ func TestRedeliverDuringAnOutage(t *testing.T) {
 	pgtest.Execute(t, dsn, `CREATE TRIGGER fail BEFORE UPDATE ON webhooks.delivery FOR EACH ROW WHEN (OLD.state = 1 AND NEW.state = 0) EXECUTE FUNCTION fail()`)
 	unblock()
 	r.next(t)
-	a.eventually("the second attempt's outcome", func() bool { return onlyDelivery(t, a).Attempts == 2 })
+	must.Eventually(t, "the second attempt's outcome", func() bool { return onlyDelivery(t, a).Attempts == 2 })
 }
 
 // onlyDelivery returns the single delivery in the store.
@@ -320,7 +320,7 @@ func TestMadeOrdered(t *testing.T) {
 	a.publish("a", `1`)
 	r.next(t)
 	b.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = true })
-	a.eventually("the change", func() bool {
+	must.Eventually(t, "the change", func() bool {
 		s, err := a.Subscription(s.ID)
 		return err == nil && s.Ordered
 	})
@@ -356,7 +356,7 @@ func TestMadeOrderedWithQueues(t *testing.T) {
 		}
 	}
 	a.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = true })
-	b.eventually("the change", func() bool { return must.Get(b.Subscription(s.ID))(t).Ordered })
+	must.Eventually(t, "the change", func() bool { return must.Get(b.Subscription(s.ID))(t).Ordered })
 	answer <- struct{}{}
 	answer <- struct{}{}
 	a.awaitAttempt()
@@ -464,7 +464,7 @@ func TestOwnerIsAsked(t *testing.T) {
 			a.publish("a", `1`)
 			r.next(t)
 			var other *harness
-			a.eventually("the pause", func() bool { // on the node that has claimed it, which may be either
+			must.Eventually(t, "the pause", func() bool { // on the node that has claimed it, which may be either
 				for i, h := range nodes {
 					s, err := h.Status(t.Context())
 					if err == nil && time.Until(s.Subscriptions[0].PausedUntil) > time.Minute {
@@ -499,7 +499,7 @@ func TestDrainLeavesToOthers(t *testing.T) {
 	slow.next(t)
 	drained := make(chan struct{})
 	go func() { a.Drain(t.Context()); close(drained) }()
-	a.eventually("the drain to begin", func() bool {
+	must.Eventually(t, "the drain to begin", func() bool {
 		s, err := a.Status(t.Context())
 		return err == nil && s.Draining
 	})
@@ -534,7 +534,7 @@ func TestRecreatedUnderItsID(t *testing.T) {
 		UPDATE webhooks.revision SET n = n + 1;
 		COMMIT`, s.Key, key))
 	for _, h := range nodes {
-		h.eventually("the new subscription", func() bool {
+		must.Eventually(t, "the new subscription", func() bool {
 			s, err := h.Subscription(s.ID)
 			return err == nil && s.Key == key
 		})
@@ -587,7 +587,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		return must.Get(h.Subscription(s.ID))(t)
 	}
 	a.publish("a", `1`)
-	b.eventually("the receiver to be stored as down", func() bool { return !row(b).FailingSince.IsZero() })
+	must.Eventually(t, "the receiver to be stored as down", func() bool { return !row(b).FailingSince.IsZero() })
 	r.respond(nil)
 	failures := func() int {
 		s := must.Get(a.Status(t.Context()))(t)
@@ -595,7 +595,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 	}
 	// Fail on a more often and for longer than DisableAfter allows, while b delivers.
 	until := time.Now().Add(a.settings.DisableAfter.For + 2*time.Second)
-	a.eventually("enough failures", func() bool {
+	must.Eventually(t, "enough failures", func() bool {
 		a.publish("a", `2`)
 		b.publish("a", `3`)
 		return !row(a).Active || failures() >= 2*a.settings.DisableAfter.Failures && time.Now().After(until)
@@ -620,9 +620,9 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 	a.failTimes(14)
 	a.clock.advance(31 * time.Minute)
 	a.failTimes(1)
-	failing := receive(t, a.changes, "the event that it is failing")
+	failing := must.Receive(t, a.changes, "the event that it is failing")
 	down := func() bool { return !a.sub().Subscription.FailingSince.IsZero() }
-	a.eventually("FailingSince to be stored", down)
+	must.Eventually(t, "FailingSince to be stored", down)
 
 	a.settings.Proxy = &url.URL{Scheme: "http", Host: freeport.Address()} // where nothing listens
 	apply := func() {
@@ -633,12 +633,12 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 	b.start()
 	b.awaitSubscription(s.ID, true)
 	b.publish("a", `1`)
-	a.eventually("the other node's success to clear FailingSince", func() bool { return !down() })
+	must.Eventually(t, "the other node's success to clear FailingSince", func() bool { return !down() })
 
 	a.settings.Proxy = nil
 	apply()
 	var f *outbound.OperationalEvent
-	a.eventually("the event that it has recovered", func() bool {
+	must.Eventually(t, "the event that it has recovered", func() bool {
 		a.publish("a", `2`) // b may be the one that delivers it
 		select {
 		case f = <-a.changes:

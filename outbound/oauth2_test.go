@@ -169,7 +169,7 @@ func TestOneTokenForAll(t *testing.T) {
 		h.publish("a", `{}`)
 	}
 	issuer.next(t)
-	h.eventually("all attempts to wait", func() bool { return h.InFlight() == 16 })
+	must.Eventually(t, "all attempts to wait", func() bool { return h.InFlight() == 16 })
 	close(unblock)
 	for range 100 {
 		if d := h.awaitAttempt(); d.State != store.Delivered {
@@ -190,7 +190,7 @@ func TestNoTokenForAll(t *testing.T) {
 	for range 16 {
 		h.publish("a", `{}`)
 	}
-	h.eventually("all attempts to wait", func() bool { return h.InFlight() == 16 })
+	must.Eventually(t, "all attempts to wait", func() bool { return h.InFlight() == 16 })
 	unblock()
 	for range 16 {
 		if a := h.awaitAttempt().Attempt; a.Error != "no access token: the token endpoint answered 500 Internal Server Error" {
@@ -291,7 +291,7 @@ func TestCorrectedOAuth2(t *testing.T) {
 			h.subscribe(spec)
 		}
 		h.failTimes(10)
-		h.eventually("the receiver to be stored as down", func() bool {
+		must.Eventually(t, "the receiver to be stored as down", func() bool {
 			return h.sub().Health == outbound.HealthDown && !h.sub().Subscription.FailingSince.IsZero()
 		})
 
@@ -413,7 +413,7 @@ func TestTokenEndpointFails(t *testing.T) {
 	h.clock.advance(time.Hour)
 	h.awaitAttemptEnd()
 	h.failTimes(1)
-	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
+	must.Eventually(t, "the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
 // Waiting for a token counts towards an attempt's timeout, also if another attempt has
@@ -483,7 +483,7 @@ func TestStoppedWhileATokenIsAskedFor(t *testing.T) {
 	h.publish("a", `{}`)
 	h.publish("a", `{}`)
 	issuer.next(t)
-	h.eventually("both attempts to wait", func() bool { return h.InFlight() == 2 })
+	must.Eventually(t, "both attempts to wait", func() bool { return h.InFlight() == 2 })
 	h.stop()
 	unblock()
 	issuer.issues("")

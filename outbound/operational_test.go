@@ -62,7 +62,7 @@ func TestADeadLetterIsTold(t *testing.T) {
 	if d, err := h.Delivery(t.Context(), id); err != nil || d.State != store.Dead {
 		t.Errorf("delivery %s: got %+v, %v, want a dead letter", id, d, err)
 	}
-	observed := receive(t, h.dead, "the observer to hear of the dead letter")
+	observed := must.Receive(t, h.dead, "the observer to hear of the dead letter")
 	if observed.Type != got.Type || observed.Data["event_id"] != p.EventID {
 		t.Errorf("observer: got %+v, want the same event", observed)
 	}
@@ -106,7 +106,7 @@ func TestADeadLetterOfADeadLetterIsNotTold(t *testing.T) {
 	h := open(t, retries())
 	h.subscribeFailing("", "order.*", "webhooks.*")
 	h.publish("order.created", `{}`)
-	receive(t, h.dead, "the dead letter")
+	must.Receive(t, h.dead, "the dead letter")
 	for range 2 {
 		if a := h.awaitAttempt(); a.State != store.Dead {
 			t.Fatalf("got state %v, want %v", a.State, store.Dead)
@@ -198,7 +198,7 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	if a := h.awaitAttempt(); a.State != store.Dead {
 		t.Fatalf("got state %v, want %v", a.State, store.Dead)
 	}
-	receive(t, h.dead, "the observer to hear of the dead letter")
+	must.Receive(t, h.dead, "the observer to hear of the dead letter")
 	if !h.Full() {
 		t.Error("Full: got false on a full disk, want true")
 	}
@@ -293,7 +293,7 @@ func TestConfiguredSubscriptionsAreToldOf(t *testing.T) {
 		if c.want == "" {
 			continue
 		}
-		if got := receive(t, h.changes, c.want); got.Type != c.want || got.Data["subscription_id"] != "sub_crm" {
+		if got := must.Receive(t, h.changes, c.want); got.Type != c.want || got.Data["subscription_id"] != "sub_crm" {
 			t.Errorf("got %+v, want %s of sub_crm", got, c.want)
 		}
 	}

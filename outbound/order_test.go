@@ -111,7 +111,7 @@ func TestOrderWhenTheServerWasAway(t *testing.T) {
 	for n := range 4 {
 		h.publish("a", fmt.Sprint(n+1))
 	}
-	h.eventually("the other deliveries to be ready", func() bool { return h.sub().Ready == 3 })
+	must.Eventually(t, "the other deliveries to be ready", func() bool { return h.sub().Ready == 3 })
 	u := must.Get(url.Parse(dsn))(t)
 	name, admin := strings.TrimPrefix(u.Path, "/"), os.Getenv(pgtest.Variable)
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS false`)
@@ -119,7 +119,7 @@ func TestOrderWhenTheServerWasAway(t *testing.T) {
 	time.Sleep(3 * lease) // the length of the outage
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS true`)
 	unblock()
-	h.eventually("the database to accept events", func() bool {
+	must.Eventually(t, "the database to accept events", func() bool {
 		_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("5")})
 		return err == nil
 	})
@@ -139,7 +139,7 @@ func TestOrderWhenANodeEndsDuringAClaim(t *testing.T) {
 		END $do$;
 		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.delivery FOR EACH ROW EXECUTE FUNCTION slow()`)
 	a.publish("a", "1")
-	a.eventually("a running claim", func() bool { return pgtest.Sleeping(t, dsn) })
+	must.Eventually(t, "a running claim", func() bool { return pgtest.Sleeping(t, dsn) })
 	b.publish("a", "2")
 	drained := make(chan struct{})
 	go func() { a.Drain(t.Context()); close(drained) }()
@@ -163,7 +163,7 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 		UPDATE webhooks.delivery SET holder = NULL;
 		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session IS NOT NULL)`)
 	unblock()
-	a.eventually("the outcome being stored, or the next owner's attempt", func() bool {
+	must.Eventually(t, "the outcome being stored, or the next owner's attempt", func() bool {
 		return pgtest.Sleeping(t, dsn) || len(r.arrivals) > 0
 	})
 	r.respond(nil)
@@ -248,7 +248,7 @@ func TestCancelWithoutAnOrder(t *testing.T) {
 		r.next(t)
 		d = h.awaitAttemptEnd()
 	}
-	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthDown && !h.sub().PausedUntil.IsZero() })
+	must.Eventually(t, "the pause", func() bool { return h.sub().Health == outbound.HealthDown && !h.sub().PausedUntil.IsZero() })
 	r.respond(nil)
 	h.publish("a", `2`) // due at once, but for the pause
 	must.Get(h.Cancel(t.Context(), d.Delivery.With(store.DeliveryPrefix)))(t)
@@ -329,7 +329,7 @@ func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
 		t.Fatalf("first delivery: got payload %s, want 0", got)
 	}
 	h.awaitAttempt()
-	h.eventually("the pause", func() bool {
+	must.Eventually(t, "the pause", func() bool {
 		s := h.sub()
 		return s.Health == outbound.HealthFailing && !s.PausedUntil.IsZero() && s.InFlight == 0
 	})

@@ -23,7 +23,7 @@ func retryLater(status int) http.HandlerFunc {
 func (h *harness) awaitPause() {
 	h.t.Helper()
 	h.awaitAttempt()
-	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthPaused })
+	must.Eventually(h.t, "the pause", func() bool { return h.sub().Health == outbound.HealthPaused })
 }
 
 // Retry-After pauses all deliveries to the endpoint for as long as it says.
@@ -87,7 +87,7 @@ func TestPausesWithoutRetries(t *testing.T) {
 		for range events {
 			h.publish("a", `1`)
 		}
-		h.eventually(fmt.Sprintf("the pause after %d", code), func() bool { return !h.sub().PausedUntil.IsZero() })
+		must.Eventually(t, fmt.Sprintf("the pause after %d", code), func() bool { return !h.sub().PausedUntil.IsZero() })
 	}
 }
 
@@ -112,7 +112,7 @@ func (h *harness) expectPauseAfter(r, healthy *receiver, pause time.Duration) {
 	h.t.Helper()
 	r.next(h.t)
 	h.awaitAttempt()
-	h.eventually("the pause", func() bool { return h.sub().PausedUntil.Equal(h.clock.Now().Add(pause)) })
+	must.Eventually(h.t, "the pause", func() bool { return h.sub().PausedUntil.Equal(h.clock.Now().Add(pause)) })
 	h.clock.advance(pause - time.Millisecond)
 	h.nudge(healthy)
 	r.expectNone(h.t)

@@ -39,7 +39,7 @@ func (h *harness) kept() (types []string) {
 // message.
 func (h *harness) keeps(what string, want ...string) {
 	h.t.Helper()
-	h.eventually(what, func() bool { return slices.Equal(h.kept(), want) })
+	must.Eventually(h.t, what, func() bool { return slices.Equal(h.kept(), want) })
 }
 
 // Events older than RetainFor are removed once all their deliveries are settled.
@@ -113,7 +113,7 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	used := h.used()
 	h.pass(10 * 365 * 24 * time.Hour)
 	h.limit(used - 200<<10)
-	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
+	must.Eventually(t, "the store to be small enough", func() bool { return h.used() <= used-200<<10 })
 	if kept := h.kept(); len(kept) < 2 || len(kept) > 450 || kept[0] != "dead" || kept[len(kept)-1] != "e499" {
 		t.Errorf("got %d events, want 2 to 450 from dead to e499: %v", len(kept), kept)
 	}
@@ -133,7 +133,7 @@ func TestALargeStoreWhoseClockIsSet(t *testing.T) {
 	h.clock.step(-48 * time.Hour)
 	used := h.used()
 	h.limit(used - 200<<10)
-	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
+	must.Eventually(t, "the store to be small enough", func() bool { return h.used() <= used-200<<10 })
 	if kept := h.kept(); len(kept) < 2 || kept[len(kept)-1] != "e199" {
 		t.Errorf("got events %v, want 2 at least, up to e199", kept)
 	}
@@ -210,7 +210,7 @@ func TestAPayloadIsRemovedOnceItsDeadLetterIs(t *testing.T) {
 func (h *harness) shrink(size int64) (bare []bool) {
 	h.t.Helper()
 	h.limit(size)
-	h.eventually("the store to be small enough", func() bool { return h.used() <= size })
+	must.Eventually(h.t, "the store to be small enough", func() bool { return h.used() <= size })
 	for _, e := range slices.Backward(must.Get(h.store.Events(h.t.Context(), store.Query{}))(h.t)) {
 		bare = append(bare, e.PayloadRemoved)
 	}
@@ -236,7 +236,7 @@ func (h *harness) pass(d time.Duration) {
 // awaitRemovalCheck waits until the engine has finished a check and waits for the next one.
 func (h *harness) awaitRemovalCheck() {
 	h.t.Helper()
-	h.eventually("the timer of the next check", func() bool { return h.clock.hasTimer(time.Minute) })
+	must.Eventually(h.t, "the timer of the next check", func() bool { return h.clock.hasTimer(time.Minute) })
 }
 
 // used returns how many bytes of the store are in use.

@@ -72,7 +72,7 @@ func TestRepeatedDeliveriesAreFound(t *testing.T) {
 	}}}))
 	f.fail(store.ErrUnavailable)
 	st.salvaged <- struct{}{}
-	h.eventually("the pause before it looks again", func() bool { return h.clock.hasTimer(time.Second) })
+	must.Eventually(t, "the pause before it looks again", func() bool { return h.clock.hasTimer(time.Second) })
 	f.fail(nil)
 	h.clock.advance(time.Second)
 	r.next(t)

@@ -159,11 +159,7 @@ func TestTooManyConnections(t *testing.T) {
 		resp := must.Get(s.exchange(t.Context(), http.MethodPost, to, http.Header{}, []byte("{}")))(t)
 		resp.Body.Close()
 	}
-	for deadline := time.Now().Add(time.Minute); s.conns.open.Load() != before; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("got %d connections, want the %d of before", s.conns.open.Load(), before)
-		}
-	}
+	must.Eventually(t, "the connections of before", func() bool { return s.conns.open.Load() == before })
 }
 
 // There are too many when more are open than attempts may use, and the spare ones.

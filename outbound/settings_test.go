@@ -62,7 +62,7 @@ func TestConnectionsOfOldSettingsAreClosed(t *testing.T) {
 	h.awaitAttempt()
 	h.settings.Concurrency++
 	must.Do(t, h.Apply(t.Context(), h.settings))
-	receive(t, closed, "the idle connection to be closed")
+	must.Receive(t, closed, "the idle connection to be closed")
 }
 
 // New settings keep connections to receivers open, unless they change how connections are

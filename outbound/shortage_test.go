@@ -45,7 +45,7 @@ func (h *harness) limitFiles(limit uint64) (restore func()) {
 // awaitShortage waits for an attempt that fails because the server has too many open files.
 func (h *harness) awaitShortage() {
 	h.t.Helper()
-	h.eventually("an attempt without files", func() bool {
+	must.Eventually(h.t, "an attempt without files", func() bool {
 		s := h.sub()
 		return strings.HasPrefix(s.LastError, "the server has too many open files: raise") && s.InFlight == 0
 	})

@@ -84,7 +84,7 @@ func TestLastErrorOutlastsARestart(t *testing.T) {
 		r.respond(status(code))
 		h.failTimes(6 - i)
 	}
-	h.eventually("FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	must.Eventually(t, "FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
 	for range 30 { // all but one wait for the next probe
 		h.publish("a", `1`)
 	}

@@ -228,7 +228,7 @@ func TestChosenAgainOnAnotherNode(t *testing.T) {
 		must.Do(t, a.DeleteSubscription(t.Context(), spec.ID))
 		s := b.subscribe(spec)
 		a.awaitSubscription(spec.ID, true)
-		b.eventually("the old one to go", func() bool { return len(b.Subscriptions("", 0, 9)) == 1 })
+		must.Eventually(t, "the old one to go", func() bool { return len(b.Subscriptions("", 0, 9)) == 1 })
 		if got, err := b.Subscription(spec.ID); err != nil || got.Key != s.Key {
 			t.Fatalf("got %+v, %v", got, err)
 		}

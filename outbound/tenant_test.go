@@ -158,7 +158,7 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 	h.publishOf("acme", "a")
 	r.next(t)
 	done := h.deleteTenant("acme")
-	h.eventually("the deletion to wait", func() bool { return h.clock.hasTimer(removePollInterval) })
+	must.Eventually(t, "the deletion to wait", func() bool { return h.clock.hasTimer(removePollInterval) })
 	if types := h.typesOf("acme"); len(types) != 1 {
 		t.Errorf("during the attempt: got events %v, want 1", types)
 	}
@@ -168,7 +168,7 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 	}
 	h.awaitAttempt() // the operational event to the operator
 	h.clock.advance(removePollInterval)
-	if d := receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 2}) {
+	if d := must.Receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 2}) {
 		t.Errorf("got %+v, want 1 subscription and 2 events", d)
 	}
 	if types := h.typesOf("acme"); len(types) > 0 {
@@ -198,9 +198,9 @@ func TestDeleteTenantWithPendingOperationalEvents(t *testing.T) {
 	unblock := operator.block(t, http.StatusOK)
 	h.notify(operator, false, "rival", "acme")
 	done := h.deleteTenant("acme")
-	h.eventually("the deletion to wait", func() bool { return h.clock.hasTimer(removePollInterval) })
+	must.Eventually(t, "the deletion to wait", func() bool { return h.clock.hasTimer(removePollInterval) })
 	h.clock.advance(removePollInterval)
-	if d := receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
+	if d := must.Receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
 		t.Errorf("got %+v, want 1 subscription and 1 event", d)
 	}
 	unblock()
@@ -248,11 +248,11 @@ func TestDeleteTenantOnAllNodes(t *testing.T) {
 	r.next(t)
 	done := one.deleteTenant("acme")
 	two.awaitSubscription(s.ID, false)
-	one.eventually("the deletion to wait", func() bool { return one.clock.hasTimer(removePollInterval) })
+	must.Eventually(t, "the deletion to wait", func() bool { return one.clock.hasTimer(removePollInterval) })
 	unblock()
 	two.awaitAttemptEnd()
 	one.clock.advance(removePollInterval)
-	if d := receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
+	if d := must.Receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
 		t.Errorf("got %+v, want 1 subscription and 1 event", d)
 	}
 	if types := two.typesOf("acme"); len(types) > 0 {

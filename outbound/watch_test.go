@@ -35,7 +35,7 @@ func TestWatchShowsDeliveriesAsTheyAre(t *testing.T) {
 	w := watch(t, h)
 	p := must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Tenant: "acme", Payload: []byte(`{"secret":"of the tenant"}`)}))(t)
 	for _, state := range []store.State{store.Pending, store.Dead} {
-		shown := receive(t, w.Attempts, "an attempt")
+		shown := must.Receive(t, w.Attempts, "an attempt")
 		stored := must.Get(h.Delivery(t.Context(), shown.ID.With(store.DeliveryPrefix)))(t)
 		if shown.State != state || shown.State != stored.State || shown.Attempts != stored.Attempts || shown.Reason != stored.Reason ||
 			shown.URL != stored.URL || shown.Tenant != "acme" || shown.SubscriptionID != sub.ID || shown.EventID != p.EventID ||
@@ -75,7 +75,7 @@ func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
 		h.awaitAttempt()
 	}
 	h.stop()
-	receive(t, slow.Done, "the end of the engine")
+	must.Receive(t, slow.Done, "the end of the engine")
 	if kept, missed := len(slow.Attempts), slow.Missed(); missed == 0 || int64(kept)+missed != events {
 		t.Errorf("got %d kept and %d missed, want some missed and %d in all", kept, missed, events)
 	}
