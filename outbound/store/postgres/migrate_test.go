@@ -254,7 +254,7 @@ func begin(t *testing.T, dsn, sql string) *pgx.Conn {
 // blocked waits until n connections wait for a lock.
 func blocked(t *testing.T, dsn string, n int) {
 	t.Helper()
-	eventually(t, "transactions that wait for a lock", func() bool {
+	must.Eventually(t, "transactions that wait for a lock", func() bool {
 		return pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) >= n
 	})
 }

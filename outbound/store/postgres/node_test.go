@@ -24,12 +24,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-const (
-	// patience is how long a test waits for something that must happen.
-	patience = time.Minute
-	// short is a lease that expires soon.
-	short = 300 * time.Millisecond
-)
+// short is a lease that expires soon.
+const short = 300 * time.Millisecond
 
 // childVariable is the environment variable with the database in which a child process
 // holds deliveries.
@@ -284,7 +280,7 @@ func TestFollow(t *testing.T) {
 		for _, k := range want {
 			missing[k] = true
 		}
-		deadline := time.After(patience)
+		deadline := time.After(must.Patience)
 		for len(missing) > 0 {
 			select {
 			case seen := <-learned:
@@ -323,17 +319,12 @@ func TestCloseWhileItListensAnew(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	eventually(t, "the insert to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
+	must.Eventually(t, "the insert to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }() // waits for the call
 	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
-	select {
-	case err := <-closed:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("Close doesn't return")
+	if err := must.Receive(t, closed, "the end of Close"); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -342,7 +333,7 @@ func listening(t *testing.T, dsn string, nodes int) {
 	t.Helper()
 	conn := must.Get(pgx.Connect(t.Context(), dsn))(t)
 	defer conn.Close(context.Background())
-	eventually(t, "the nodes to listen", func() (all bool) {
+	must.Eventually(t, "the nodes to listen", func() (all bool) {
 		must.Do(t, conn.QueryRow(t.Context(), `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`, nodes).Scan(&all))
 		return all
 	})
@@ -436,7 +427,7 @@ func TestLateNode(t *testing.T) {
 				ELSE END CASE;
 			RETURN NULL; END $$;
 		CREATE TRIGGER beat AFTER UPDATE ON webhooks.node FOR EACH ROW WHEN (NEW.number = 0) EXECUTE FUNCTION beat()`)
-	eventually(t, "the renewal of the lease", func() bool { return pgtest.Count(t, dsn, `SELECT last_value FROM beats`) >= 3 })
+	must.Eventually(t, "the renewal of the lease", func() bool { return pgtest.Count(t, dsn, `SELECT last_value FROM beats`) >= 3 })
 	if pgtest.Count(t, dsn, `SELECT count(session) FROM webhooks.node WHERE number = 7`) != 1 {
 		t.Error("the session of the node was ended")
 	}
@@ -461,7 +452,7 @@ func TestHeldByNobody(t *testing.T) {
 			must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}))
 			waits(t, s, 1)
 			pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = `+holder)
-			eventually(t, "the delivery to come free", func() bool { return claim(t, s, 1) > 0 })
+			must.Eventually(t, "the delivery to come free", func() bool { return claim(t, s, 1) > 0 })
 		})
 	}
 }
@@ -539,19 +530,9 @@ func loses(t *testing.T, s *postgres.Store) {
 // awaitNews waits until a node is told what is looked for.
 func awaitNews(t *testing.T, s *postgres.Store, found func(store.News) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), must.Patience)
 	defer cancel()
 	for !found(must.Get(s.News(ctx))(t)) {
-	}
-}
-
-// eventually waits until f returns true. what names that in the failure message.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
 	}
 }
 
@@ -598,7 +579,7 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 		_, err := s.Forget(context.Background(), store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 99})
 		removed <- err
 	}()
-	eventually(t, "the removal to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
+	must.Eventually(t, "the removal to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
 	done, err := other.Requeue(t.Context(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, time.Now())
 	if err := errors.Join(err, <-removed); err != nil || done.Count != 0 {
 		t.Errorf("requeued %d, error %v, want none", done.Count, err)
@@ -803,7 +784,7 @@ func (l lines) Write(p []byte) (int, error) {
 // wait waits for a line with some words.
 func (l lines) wait(t *testing.T, words string) string {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(must.Patience)
 	for {
 		select {
 		case line := <-l:

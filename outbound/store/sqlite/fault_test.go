@@ -128,7 +128,7 @@ func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bo
 	}
 	stop()
 	last := publication(ids, 1)
-	eventually(t, func() error {
+	must.Succeed(t, "the store to work again", func() error {
 		return s.Commit(context.Background(), &store.Batch{Publications: []*store.Publication{last}})
 	})
 	stored[last.Event.Key] = true
@@ -165,22 +165,6 @@ func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bo
 	return calls >= n
 }
 
-// eventually waits until f succeeds.
-func eventually(t testing.TB, f func() error) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 // TestFailedSync checks that a commit whose sync failed is not stored, although all of its
 // bytes are in the log, and that calls are refused with an error while the disk fails.
 func TestFailedSync(t *testing.T) {
@@ -212,7 +196,7 @@ func TestFailedSync(t *testing.T) {
 		t.Errorf("reading while the disk fails: got %v, want store.ErrUnavailable", err)
 	}
 	stop()
-	eventually(t, func() error {
+	must.Succeed(t, "the store to work again", func() error {
 		return s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
 	})
 	events, err := s.Events(t.Context(), store.Query{})

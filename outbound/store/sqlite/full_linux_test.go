@@ -268,7 +268,7 @@ func TestReviveOnFullDisk(t *testing.T) {
 		t.Errorf("got %v, want store.ErrUnavailable", err)
 	}
 	stop()
-	eventually(t, settle)
+	must.Succeed(t, "the store to work again", settle)
 	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}); !errors.Is(err, store.ErrFull) {
 		t.Errorf("publishing on the full disk: got %v, want store.ErrFull", err)
 	}
