@@ -182,11 +182,11 @@ func TestOrderWhenADeliveryIsTakenOver(t *testing.T) {
 		a.publish("a", fmt.Sprint(n+1))
 	}
 	r.next(t)
-	a.eventually("the other deliveries to be ready", func() bool { return a.sub().Ready == 2 })
+	must.Eventually(t, "the other deliveries to be ready", func() bool { return a.sub().Ready == 2 })
 	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = (SELECT session FROM webhooks.node WHERE session <> holder);
 		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session <> owner)`)
 	unblock()
-	a.eventually("the lane to be empty", func() bool { return a.sub().InFlight+a.sub().Ready == 0 })
+	must.Eventually(t, "the lane to be empty", func() bool { return a.sub().InFlight+a.sub().Ready == 0 })
 	r.expectNone(t)
 }
 
