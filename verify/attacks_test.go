@@ -180,6 +180,11 @@ func TestLongHeaders(t *testing.T) {
 		refuse(t, stripe, post(in, "Stripe-Signature", value), testBody, verify.ReasonMalformedSignature)
 	}
 	accept(t, stripe, post(in, "Stripe-Signature", "t=1700000000,"+strings.Repeat("v1="+strings.Repeat("0", 64)+",", 30)+"v1="+good), testBody)
+
+	// Each group has a content of its own to hash.
+	persona, group := provider(t, "persona"), "t=1700000000,v1="+good
+	refuse(t, persona, post(in, "Persona-Signature", group+strings.Repeat(" "+group, 8)), testBody, verify.ReasonMalformedSignature)
+	accept(t, persona, post(in, "Persona-Signature", group+strings.Repeat(" "+group, 7)), testBody)
 }
 
 // A sender can't choose a weaker algorithm by its name, its tag or its header.

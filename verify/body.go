@@ -72,13 +72,10 @@ func (c *check) readBodySignatures() Reason {
 		if reason != "" {
 			return reason
 		}
-		before := len(c.candidates)
 		if reason := c.addSignature(text); reason != "" {
 			return reason
 		}
-		for i := range c.candidates[before:] {
-			c.candidates[before+i].document = element
-		}
+		c.candidates[len(c.candidates)-1].document = element // the only new one: each and groups exclude each other
 	}
 	if reason := c.readTimestamps(); reason != "" {
 		return reason

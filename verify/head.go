@@ -40,18 +40,6 @@ func (c *check) readSignatureHeaders() Reason {
 	return ""
 }
 
-// addSignature adds the candidates from the text of one signature. It adds none if it
-// returns a reason.
-func (c *check) addSignature(text string) Reason {
-	before := len(c.candidates)
-	candidates, reason := c.v.plan.parseSignature(text, c.candidates)
-	if reason != "" {
-		candidates = candidates[:before]
-	}
-	c.candidates = candidates
-	return reason
-}
-
 // readTimestamps reads a timestamp that is outside the body, and drops the candidates
 // whose timestamp is missing, malformed or outside the tolerance. It only refuses the
 // request if none is left.

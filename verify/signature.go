@@ -30,59 +30,59 @@ type candidate struct {
 	sum       mac         // the computed MAC under the first key
 }
 
-// parseSignature appends the candidates that a signature's text has. Items and groups
-// without a well-formed signature are ignored, as long as one has one.
-func (p *plan) parseSignature(text string, candidates []candidate) ([]candidate, Reason) {
-	s := &p.scheme.Signature
-	if text == "" {
-		return candidates, ReasonMissingSignature
+// addSignature adds the candidates that a signature's text has, or returns why it has
+// none. Items and groups without a well-formed signature are ignored, as long as one has
+// one.
+func (c *check) addSignature(text string) Reason {
+	s := &c.v.plan.scheme.Signature
+	switch {
+	case text == "":
+		return ReasonMissingSignature
+	case len(text) > maxSignatureText:
+		return ReasonMalformedSignature
+	case s.Groups == "":
+		return c.addList(text)
+	case strings.Count(text, s.Groups) >= maxGroups:
+		return ReasonMalformedSignature
 	}
-	if len(text) > maxSignatureText {
-		return candidates, ReasonMalformedSignature
-	}
-	if s.Groups == "" {
-		return p.parseList(text, candidates)
-	}
-	if strings.Count(text, s.Groups) >= maxGroups {
-		return candidates, ReasonMalformedSignature
-	}
-	before, firstReason := len(candidates), ReasonMissingSignature
+	before, firstReason := len(c.candidates), ReasonMissingSignature
 	for group := range strings.SplitSeq(text, s.Groups) {
 		if group = trim(group); group == "" {
 			continue
 		}
-		var reason Reason
-		if candidates, reason = p.parseList(group, candidates); reason != "" && firstReason == ReasonMissingSignature {
+		if reason := c.addList(group); reason != "" && firstReason == ReasonMissingSignature {
 			firstReason = reason
 		}
 	}
-	if len(candidates) == before {
-		return candidates, firstReason
+	if len(c.candidates) == before {
+		return firstReason
 	}
-	return candidates, ""
+	return ""
 }
 
-// parseList appends the candidate that one list, or a single signature, has.
-func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reason) {
+// addList adds the candidate that one list, or a single signature, has.
+func (c *check) addList(text string) Reason {
+	p := c.v.plan
 	s := &p.scheme.Signature
 	text, ok := p.cutPrefix(text)
-	if !ok {
-		return candidates, ReasonMalformedSignature
+	switch {
+	case !ok:
+		return ReasonMalformedSignature
+	case text == "":
+		return ReasonMissingSignature
 	}
-	if text == "" {
-		return candidates, ReasonMissingSignature
-	}
-	cand := candidate{content: p.content, macs: p.initialMACs(candidates)}
+	cand := candidate{content: p.content, macs: c.initialMACs()}
 	if s.Separator == "" {
 		m, ok := p.decodeMAC(text)
 		if !ok {
-			return candidates, ReasonMalformedSignature
+			return ReasonMalformedSignature
 		}
 		cand.macs = append(cand.macs, m)
-		return p.addCandidate(candidates, cand), ""
+		c.addCandidate(cand)
+		return ""
 	}
 	if strings.Count(text, s.Separator) >= maxItems {
-		return candidates, ReasonMalformedSignature
+		return ReasonMalformedSignature
 	}
 	if p.timestamp.in == "first" {
 		cand.firstItem, text, _ = strings.Cut(text, s.Separator)
@@ -90,15 +90,16 @@ func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reas
 	}
 	tag, reason := p.strongestTag(text)
 	if reason != "" {
-		return candidates, reason
+		return reason
 	}
 	if content := p.tagContents[tag]; content != nil {
 		cand.content = content
 	}
 	if reason := p.readItems(&cand, text, tag); reason != "" {
-		return candidates, reason
+		return reason
 	}
-	return p.addCandidate(candidates, cand), ""
+	c.addCandidate(cand)
+	return ""
 }
 
 // readItems reads a list's signatures, which have the given tag where the scheme has
@@ -172,22 +173,24 @@ func (p *plan) strongestTag(list string) (tag string, reason Reason) {
 
 // initialMACs returns the signatures to which those of the next list are appended.
 // Signatures from several headers share one candidate.
-func (p *plan) initialMACs(candidates []candidate) []mac {
-	if p.scheme.Signature.multipleHeaders() && len(candidates) == 1 {
-		return candidates[0].macs
-	}
-	if n := len(candidates); n < cap(candidates) {
-		return candidates[:n+1][n].macs[:0] // the space that a check has for the usual request
+func (c *check) initialMACs() []mac {
+	switch len(c.candidates) {
+	case 0:
+		return c.twoMACs[:0]
+	case 1:
+		if c.v.plan.scheme.Signature.multipleHeaders() {
+			return c.candidates[0].macs
+		}
 	}
 	return nil
 }
 
-func (p *plan) addCandidate(candidates []candidate, cand candidate) []candidate {
-	if p.scheme.Signature.multipleHeaders() && len(candidates) == 1 {
-		candidates[0].macs = cand.macs
-		return candidates
+func (c *check) addCandidate(cand candidate) {
+	if c.v.plan.scheme.Signature.multipleHeaders() && len(c.candidates) == 1 {
+		c.candidates[0].macs = cand.macs
+		return
 	}
-	return append(candidates, cand)
+	c.candidates = append(c.candidates, cand)
 }
 
 // decodeMAC decodes one signature. Of a token it takes the SHA-256, by which tokens

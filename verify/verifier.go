@@ -105,7 +105,6 @@ func (v *Verifier) Begin(r *Request) (*Check, error) {
 	v = v.forHeaders(r.Header)
 	c := checks.Get().(*check)
 	c.v, c.in = v, v.input(r)
-	c.oneCandidate[0].macs = c.twoMACs[:0]
 	c.candidates = c.oneCandidate[:0]
 	if reason := c.begin(); reason != "" {
 		c.recycle()
