@@ -27,12 +27,12 @@
 // # The files
 //
 // A row (scheme.go, rows_*.go, custom.go for custom schemes) is compiled into a
-// plan (plan.go): where each value is (place.go, prefixes.go) and what is signed
-// (template.go). content.go works out what the signature covers, boundary.go
+// plan (plan.go): where each value is (place.go, signature.go, prefixes.go) and what
+// is signed (template.go). content.go works out what the signature covers, boundary.go
 // whether the signed bytes can be read in one way only.
 //
 // A request is checked (check.go) by its head (head.go), then by its body
-// (body.go), and at last its signatures are compared (verdict.go). signature.go
+// (body.go), and at last its signatures are compared (verdict.go). candidate.go
 // parses the signature's text. signer.go goes the other way. Both take the values
 // of a template's placeholders from input.go; field.go is the id and the event type.
 // replay.go remembers the messages that have been delivered.

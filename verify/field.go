@@ -12,6 +12,17 @@ type field struct {
 	missing, malformed Reason
 }
 
+func (p *plan) compileID() (err error) {
+	p.id, err = compileField(p.scheme.ID)
+	return err
+}
+
+func (p *plan) compileEventType() (err error) {
+	p.eventType, err = compileField(p.scheme.EventType)
+	p.eventType.allowSpaces = true
+	return err
+}
+
 // fields returns both.
 func (in *input) fields() [2]field {
 	p := in.plan

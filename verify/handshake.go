@@ -2,7 +2,9 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -70,6 +72,15 @@ var handshakes = map[string]handshake{
 	"front":        {signed: frontChallenge},
 	"discord":      {signed: discordPing},
 	"dropbox-sign": {signed: dropboxSignTest},
+}
+
+func (p *plan) compileHandshake() error {
+	name := p.scheme.Handshake
+	p.handshake = handshakes[name]
+	if p.handshake.oracle != nil && cmp.Or(p.scheme.Construction, "hmac") != "hmac" {
+		return fmt.Errorf("%q answers with an HMAC, and construction %s has none; start from a provider without this handshake", name, p.scheme.Construction)
+	}
+	return checkOptional(name, sortedKeys(handshakes))
 }
 
 // NeedsVerifyToken reports whether the scheme's handshake is refused without an

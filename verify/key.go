@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
@@ -33,6 +34,26 @@ func (s Scheme) ShortestKey(secrets []string) int {
 		}
 	}
 	return shortest
+}
+
+func (s Scheme) checkAlgorithm() error {
+	if s.Algorithm != "" && (s.Construction == "token" || s.Construction == "ed25519") {
+		return fmt.Errorf("construction %s doesn't use one; drop it", s.Construction)
+	}
+	if s.Algorithm == "sha1" && s.asymmetric() {
+		return errors.New("a signature with sha1 can be forged by anyone who chooses a part of what the provider signs; use sha256, sha384 or sha512")
+	}
+	return checkOptional(s.Algorithm, sortedKeys(algorithms))
+}
+
+func (s Scheme) checkKey() error {
+	if s.asymmetric() {
+		return checkOneOf(s.Key, keyPairKinds[s.Construction].keys)
+	}
+	if s.Key == "ed25519" || s.Key == "pem" {
+		return fmt.Errorf("%q is for key pairs, and construction %s has none; set the construction too", s.Key, cmp.Or(s.Construction, "hmac"))
+	}
+	return checkOptional(s.Key, sortedKeys(keyKinds))
 }
 
 // keyKinds turn a configured secret into a key, by the value of Scheme.Key. Their

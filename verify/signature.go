@@ -1,212 +1,127 @@
 package verify
 
 import (
-	"crypto/sha256"
-	"hash"
-	"slices"
-	"strings"
-	"time"
+	"cmp"
+	"errors"
+	"fmt"
 )
 
-// candidate is a set of signatures and the content that one of them should have
-// signed. Nearly every request has one. There are several if the signature has
-// several groups, if the elements of the body are signed separately, or if the signed
-// content can have two forms.
-type candidate struct {
-	content   *template
-	items     []pair // of the signature's list, except the signatures
-	firstItem string // of the signature's list, where that is the timestamp
-	macs      []mac
-
-	timestamp string // as it was signed
-	time      time.Time
-	hasTime   bool
-	origin    string        // the URL's scheme and host, with or without the port
-	altForm   bool          // the content's function uses its second form
-	document  *jsonDocument // the element, where elements are signed separately
-
-	states    []hash.Hash // one for each key
-	streaming bool        // the states have hashed all that comes before the body
-	sum       mac         // the computed MAC under the first key
-}
-
-// addSignature adds the candidates that a signature's text has, or returns why it has
-// none. Items and groups without a well-formed signature are ignored, as long as one has
-// one.
-func (c *check) addSignature(text string) Reason {
-	s := &c.v.plan.scheme.Signature
-	switch {
-	case text == "":
-		return ReasonMissingSignature
-	case len(text) > maxSignatureText:
-		return ReasonMalformedSignature
-	case s.Groups == "":
-		return c.addList(text)
-	case strings.Count(text, s.Groups) >= maxGroups:
-		return ReasonMalformedSignature
-	}
-	before, firstReason := len(c.candidates), ReasonMissingSignature
-	for group := range strings.SplitSeq(text, s.Groups) {
-		if group = trim(group); group == "" {
-			continue
-		}
-		if reason := c.addList(group); reason != "" && firstReason == ReasonMissingSignature {
-			firstReason = reason
+func (p *plan) compileSignature() error {
+	s := p.scheme.Signature
+	for _, step := range [...]func() error{p.compileSignaturePlace, p.checkRepeated, p.compileEach, s.checkLists} {
+		if err := step(); err != nil {
+			return err
 		}
 	}
-	if len(c.candidates) == before {
-		return firstReason
-	}
-	return ""
-}
-
-// addList adds the candidate that one list, or a single signature, has.
-func (c *check) addList(text string) Reason {
-	p := c.v.plan
-	s := &p.scheme.Signature
-	text, ok := p.cutPrefix(text)
-	switch {
-	case !ok:
-		return ReasonMalformedSignature
-	case text == "":
-		return ReasonMissingSignature
-	}
-	cand := candidate{content: p.content, macs: c.initialMACs()}
-	if s.Separator == "" {
-		m, ok := p.decodeMAC(text)
-		if !ok {
-			return ReasonMalformedSignature
-		}
-		cand.macs = append(cand.macs, m)
-		c.addCandidate(cand)
-		return ""
-	}
-	if strings.Count(text, s.Separator) >= maxItems {
-		return ReasonMalformedSignature
-	}
-	if p.timestamp.in == "first" {
-		cand.firstItem, text, _ = strings.Cut(text, s.Separator)
-		cand.firstItem = trim(cand.firstItem)
-	}
-	tag, reason := p.strongestTag(text)
-	if reason != "" {
-		return reason
-	}
-	if content := p.tagContents[tag]; content != nil {
-		cand.content = content
-	}
-	if reason := p.readItems(&cand, text, tag); reason != "" {
-		return reason
-	}
-	c.addCandidate(cand)
-	return ""
-}
-
-// readItems reads a list's signatures, which have the given tag where the scheme has
-// tags, and keeps the other items.
-func (p *plan) readItems(cand *candidate, list, tag string) Reason {
-	s := &p.scheme.Signature
-	signatures := 0
-	for item := range strings.SplitSeq(list, s.Separator) {
-		if item = trim(item); item == "" {
-			continue
-		}
-		value := item
-		if len(s.Tags) > 0 {
-			name, after, ok := strings.Cut(item, s.assign())
-			if !ok {
-				continue
-			}
-			if tag != "*" && name != tag {
-				cand.items = append(cand.items, pair{name, after})
-				continue
-			}
-			value = after
-		}
-		signatures++
-		if m, ok := p.decodeMAC(value); ok && len(cand.macs) < maxSignatures {
-			cand.macs = append(cand.macs, m)
-		}
-	}
-	switch {
-	case signatures == 0:
-		return ReasonMissingSignature
-	case len(cand.macs) == 0:
-		return ReasonMalformedSignature
-	}
-	return ""
-}
-
-// cutPrefix removes the scheme's prefix. Its case only doesn't matter in an
-// Authorization header, where it is the name of an HTTP authentication scheme.
-func (p *plan) cutPrefix(text string) (string, bool) {
-	prefix := p.scheme.Signature.Prefix
-	authorization := len(p.headers) == 1 && p.headers[0] == "Authorization"
-	if strings.HasPrefix(text, prefix) || authorization && hasPrefixFold(text, prefix) {
-		return text[len(prefix):], true
-	}
-	return "", false
-}
-
-// strongestTag returns the first of the scheme's tags that is in the list, even if
-// its signature is malformed: a weaker one never replaces a stronger one.
-func (p *plan) strongestTag(list string) (tag string, reason Reason) {
-	s := &p.scheme.Signature
-	if len(s.Tags) == 0 {
-		return "", ""
-	}
-	if s.Tags[0] == "*" {
-		return "*", ""
-	}
-	best := len(s.Tags)
-	for item := range strings.SplitSeq(list, s.Separator) {
-		name, _, ok := strings.Cut(trim(item), s.assign())
-		if i := slices.Index(s.Tags, name); ok && i >= 0 {
-			best = min(best, i)
-		}
-	}
-	if best == len(s.Tags) {
-		return "", ReasonMissingSignature
-	}
-	return s.Tags[best], ""
-}
-
-// initialMACs returns the signatures to which those of the next list are appended.
-// Signatures from several headers share one candidate.
-func (c *check) initialMACs() []mac {
-	switch len(c.candidates) {
-	case 0:
-		return c.twoMACs[:0]
-	case 1:
-		if c.v.plan.scheme.Signature.multipleHeaders() {
-			return c.candidates[0].macs
-		}
+	p.macSize = p.scheme.algorithm().Size()
+	if p.asymmetric = p.scheme.asymmetric(); p.asymmetric {
+		p.macSize = keyPairKinds[p.scheme.Construction].size
 	}
 	return nil
 }
 
-func (c *check) addCandidate(cand candidate) {
-	if c.v.plan.scheme.Signature.multipleHeaders() && len(c.candidates) == 1 {
-		c.candidates[0].macs = cand.macs
-		return
+// compileSignaturePlace compiles where the signature is: in one place, or in several
+// headers.
+func (p *plan) compileSignaturePlace() (err error) {
+	s := p.scheme.Signature
+	in := cmp.Or(s.In, "header")
+	switch {
+	case s.Name == "" && len(s.Names) == 0:
+		return errors.New("no name; say where the signature is, such as header X-Acme-Signature")
+	case len(s.Names) > 0 && (s.Name != "" || s.Numbered || in != "header"):
+		return errors.New("names is for several headers; set either name or names")
+	case s.Numbered && in != "header":
+		return errors.New("only headers can be numbered; drop numbered")
+	case in != "header":
+		p.signature, err = compilePlace(in, s.Name, "")
+	default:
+		p.signature.in = in
+		p.headers, err = s.headers()
 	}
-	c.candidates = append(c.candidates, cand)
+	return err
 }
 
-// decodeMAC decodes one signature. Of a token it takes the SHA-256, by which tokens
-// are compared.
-func (p *plan) decodeMAC(text string) (mac, bool) {
-	if p.scheme.Construction == "token" {
-		sum := sha256.Sum256([]byte(text))
-		m := mac{size: len(sum)}
-		copy(m.sum[:], sum[:])
-		return m, text != ""
+// headers returns the names of the headers that may have a signature.
+func (s Signature) headers() ([]string, error) {
+	names := s.Names
+	if s.Name != "" {
+		names = []string{s.Name}
 	}
-	if p.macSize == 0 {
-		return p.encoding.decodeLong(text)
+	headers := make([]string, len(names))
+	for i, name := range names {
+		if err := checkHeader(name); err != nil {
+			return nil, err
+		}
+		headers[i] = canonical(name)
 	}
-	return p.encoding.decodeMAC(text, p.macSize)
+	if !s.Numbered {
+		return headers, nil
+	}
+	headers = make([]string, maxSignatures)
+	for i := range headers {
+		headers[i] = canonical(fmt.Sprintf("%s%d", s.Name, i+1))
+	}
+	return headers, nil
 }
 
-// trim removes the spaces and tabs around an item.
-func trim(s string) string { return strings.Trim(s, " \t") }
+func (p *plan) checkRepeated() error {
+	s, time := p.scheme.Signature, p.scheme.Timestamp.In
+	switch {
+	case !s.Repeated:
+		return nil
+	case s.Numbered || len(p.headers) != 1:
+		return errors.New("only one header can be repeated; drop repeated, or name one header")
+	case s.Groups != "" || len(s.TagContents) > 0 || time == "field" || time == "first":
+		return errors.New("repeated headers all sign the same content; drop repeated, or drop groups, tag_contents and the timestamp in the list")
+	}
+	return nil
+}
+
+func (p *plan) compileEach() (err error) {
+	s := p.scheme.Signature
+	if s.Each == "" {
+		return nil
+	}
+	if p.signature.in != "json" || s.Groups != "" {
+		return errors.New("each needs one signature in json for every element; set in to json, and drop groups")
+	}
+	p.each, err = compileJSONPath(s.Each)
+	return err
+}
+
+// checkLists returns an error for the parts of a list where there is none, and for a
+// separator with two meanings.
+func (s Signature) checkLists() error {
+	if s.Separator == "" {
+		switch {
+		case len(s.Tags) > 0:
+			return errors.New("tags need a list; set separator to the text between the items")
+		case s.Groups != "":
+			return errors.New("groups are lists; set separator to the text between the items")
+		case s.Assign != "":
+			return errors.New("assign is for the items of a list; set separator to the text between them")
+		case s.Single:
+			return errors.New("single is for a list; set separator to the text between the items, or drop single")
+		}
+		return nil
+	}
+	if s.Single && (s.Groups != "" || s.multipleHeaders()) {
+		return errors.New("single is for one list; drop single, or else groups, repeated, numbered and all names but one")
+	}
+	if s.Separator == s.Groups || s.Separator == s.assign() && len(s.Tags) > 0 {
+		return fmt.Errorf("separator %q can't also be groups or assign; set another", s.Separator)
+	}
+	return nil
+}
+
+// assign returns the text between a tag and its value.
+func (s Signature) assign() string { return cmp.Or(s.Assign, "=") }
+
+// multipleHeaders reports whether a request may have several signature headers.
+func (s Signature) multipleHeaders() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
+
+func (p *plan) compileEncoding() error {
+	name := p.scheme.Signature.Encoding
+	p.encoding = encodings[name]
+	return checkOptional(name, sortedKeys(encodings))
+}

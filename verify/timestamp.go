@@ -2,6 +2,8 @@ package verify
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -34,6 +36,55 @@ var timeFormats = map[string]timeFormat{
 var unixFormat = timeFormat{
 	parse:  parseUnix,
 	format: func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) },
+}
+
+func (p *plan) compileTimestamp() (err error) {
+	t := p.scheme.Timestamp
+	if err := checkOptional(t.Format, sortedKeys(timeFormats)); err != nil {
+		return fmt.Errorf("format: %w", err)
+	}
+	p.timeFormat = timeFormats[t.Format]
+	switch t.In {
+	case "":
+		if t.Name != "" {
+			return errors.New("it has a name but no place; say whether it is in a header, field, query, json or form")
+		}
+	case "first", "field":
+		p.timestamp = place{in: t.In, name: t.Name}
+		err = p.checkListTimestamp()
+	default:
+		p.timestamp, err = compilePlace(t.In, t.Name, "")
+	}
+	p.timestamp.fixedLength = t.Format != "unix_or_ms" && !t.Optional
+	return err
+}
+
+func (p *plan) checkListTimestamp() error {
+	s, t := p.scheme.Signature, p.scheme.Timestamp
+	switch {
+	case s.Separator == "":
+		return fmt.Errorf("%s is an item of the signature's list; set the signature's separator", t.In)
+	case t.In == "field" && len(s.Tags) == 0:
+		return errors.New("field is an item with a tag; set the signature's tags too")
+	case t.In == "field" && t.Name == "":
+		return errors.New("no name; give the tag of the item, such as t")
+	}
+	return nil
+}
+
+func (t Timestamp) checkTolerance() error {
+	if max(t.Past, t.Future) > maxTolerance {
+		return fmt.Errorf("it is over %d days; to accept any age, turn it off", int(maxTolerance/hours(24)))
+	}
+	if t.In == "" && (t.Past > 0 || t.Future > 0) { // it would promise a protection that isn't there
+		return errors.New("it needs a signed timestamp, and the scheme has none: leave it out; replay ack 24h remembers the messages that were seen")
+	}
+	for _, d := range []Duration{t.Past, t.Future} {
+		if d > 0 && d < seconds(1) {
+			return fmt.Errorf("it is under a second, %s, which hardly any message meets: write a duration such as \"5m\"; a plain number is in nanoseconds", time.Duration(d))
+		}
+	}
+	return nil
 }
 
 // parseUnix parses seconds: ten digits, for the years 2001 to 2286.
