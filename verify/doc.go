@@ -33,8 +33,9 @@
 //
 // A request is checked (check.go) by its head (head.go), then by its body
 // (body.go), and at last its signatures are compared (verdict.go). candidate.go
-// parses the signature's text. signer.go goes the other way. Both take the values
-// of a template's placeholders from input.go; field.go is the id and the event type.
+// parses the signature's text. signer.go goes the other way, for the schemes that can
+// sign (cansign.go). Both take the values of a template's placeholders from input.go;
+// field.go is the id and the event type.
 // replay.go remembers the messages that have been delivered.
 //
 // # Adding a provider

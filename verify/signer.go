@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -54,80 +53,6 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 		}
 	}
 	return &Signer{plan: p, keys: keys}, nil
-}
-
-// canSign returns an error that says why the scheme can't sign, or nil.
-func (p *plan) canSign() error {
-	s := p.scheme
-	switch {
-	case s.Construction == "token":
-		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard-webhooks")
-	case p.signature.in != "header":
-		where := "body"
-		if p.signature.in == "query" {
-			where = "URL"
-		}
-		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard-webhooks", where)
-	case p.timestamp.in == "query", p.signsFromQuery(segID, p.id), p.signsFromQuery(segEventType, p.eventType):
-		return errors.New("it signs a timestamp, an id or an event type in the URL, and only headers are added to a delivery; choose a scheme with headers, such as standard-webhooks")
-	}
-	return nil
-}
-
-// signsFromQuery reports whether a content has a placeholder whose value is in the query.
-func (p *plan) signsFromQuery(kind segmentKind, at place) bool {
-	return at.in == "query" && slices.ContainsFunc(p.contents(), func(t *template) bool { return t.has(kind, "") })
-}
-
-// CanSign returns an error that says why deliveries can't be signed by the scheme, or
-// nil. It signs a sample delivery, since some schemes sign headers or fields that no
-// delivery has.
-func (s Scheme) CanSign() error {
-	if slices.Contains(s.Signature.Tags, "*") {
-		return errors.New("its signature has a tag that only the receiver knows, such as its application's key: give that as the signature's tag, in place of *, or choose another scheme")
-	}
-	secret, err := trialSecret(s)
-	if err != nil {
-		return err
-	}
-	signer, err := NewSigner(s, []string{secret})
-	if err != nil {
-		return err
-	}
-	return signer.Sign(http.Header{"Content-Type": {"application/json"}}, &Outgoing{
-		Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a",
-		Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
-	})
-}
-
-// trialSecret returns a secret for CanSign, which signs nothing that is sent. RSA keys
-// take long to generate, so all calls share one.
-func trialSecret(s Scheme) (string, error) {
-	if s.Construction == "rsa" {
-		return generateKeyPair(s, trialRSA)
-	}
-	return GenerateSecret(s)
-}
-
-var trialRSA = sync.OnceValues(generateRSA)
-
-// SignsWithAll reports whether a message has the signatures of all secrets, side by
-// side. If the scheme has room for only one, the first secret signs.
-func (s Scheme) SignsWithAll() bool {
-	return s.Signature.Separator != "" && !s.Signature.Single || s.Signature.multipleHeaders()
-}
-
-// FirstSet returns the first of these headers that signing by the scheme sets, or "" if
-// it sets none of them.
-func (s Scheme) FirstSet(headers []string) string {
-	if len(headers) == 0 {
-		return ""
-	}
-	p, err := compile(s)
-	if err != nil {
-		return ""
-	}
-	return firstIn(headers, p.sets)
 }
 
 // Sign sets the scheme's headers in h: id, event type, timestamp and signature. With
