@@ -24,9 +24,9 @@ type boundaries struct {
 	// urlDelimiters are parts of the URL with the literals next to them. If the path or
 	// the query of a request contains such a literal, the body must be JSON.
 	urlDelimiters []urlDelimiter
-	// urlSeparators are parts of the URL before another part of it, with the literal
-	// after them. The part must not contain the literal.
-	urlSeparators []urlDelimiter
+	// urlSeparated are parts of the URL before another part of it. They must not contain
+	// the literal after them.
+	urlSeparated []*segment
 }
 
 // needed reports whether the first and last bytes of the body must be checked.
@@ -55,14 +55,6 @@ func (t *template) segmentAt(i int) *segment {
 	return &t.segments[i]
 }
 
-// literalAt returns the literal at an index, or "" if there is none.
-func (t *template) literalAt(i int) string {
-	if s := t.segmentAt(i); s.kind == segLiteral {
-		return s.text
-	}
-	return ""
-}
-
 // setDelimiters sets the literals before and after each value.
 func (t *template) setDelimiters() {
 	for i := range t.segments {
@@ -75,16 +67,16 @@ func (t *template) setDelimiters() {
 // values of fixed length in between, that is its nearest byte: they may contain the others.
 func (t *template) delimiter(i, side int) string {
 	at := t.skipFixed(i+side, side)
-	literal := t.literalAt(at)
-	switch {
-	case literal == "", at == 0, at == len(t.segments)-1: // at the start or end, it separates nothing
+	switch next := t.segmentAt(at); {
+	case next.kind != segLiteral, at <= 0, at >= len(t.segments)-1: // at the start or end, it separates nothing
 		return ""
 	case at == i+side:
-		return literal
+		return next.text
 	case side < 0:
-		return literal[len(literal)-1:]
+		return next.text[len(next.text)-1:]
+	default:
+		return next.text[:1]
 	}
-	return literal[:1]
 }
 
 // skipFixed returns the index of the next segment on one side, from i on, whose value the
@@ -181,7 +173,7 @@ func (t *template) setURLDelimiters() {
 			}
 		}
 		if s.isURLPart() && canOccurInURL(s.after) && slices.ContainsFunc(t.segments[i+1:], func(s segment) bool { return s.isURLPart() }) {
-			t.urlSeparators = append(t.urlSeparators, urlDelimiter{s, s.after})
+			t.urlSeparated = append(t.urlSeparated, s)
 		}
 	}
 }
@@ -367,8 +359,8 @@ func (c *check) checkURL(cand *candidate) Reason {
 	if cand.content.urlBeside && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
 		return ReasonMalformedField
 	}
-	for _, separator := range cand.content.urlSeparators {
-		if recurs(separator.text, c.in.urlPart(separator.part), true) {
+	for _, part := range cand.content.urlSeparated {
+		if recurs(part.after, c.in.urlPart(part), true) {
 			return ReasonMalformedField
 		}
 	}

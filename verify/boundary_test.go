@@ -109,6 +109,8 @@ func TestRecuts(t *testing.T) {
 		{name: "a header before an id of one length and a dot", scheme: fixedID("{header.X-A}{id}.{body}"), signed: "x11.y22.z", first: cut{a: "x", id: "11", body: "y22.z"}, second: cut{a: "x11.y", id: "22", body: "z"}},
 		{name: "a header after the body, a dot and an id of one length", scheme: fixedID("{body}.{id}{header.X-A}"), signed: "x.11y.22z", first: cut{a: "z", id: "22", body: "x.11y"}, second: cut{a: "y.22z", id: "11", body: "x"}},
 		{name: "a header before an id of one length and a longer literal", scheme: fixedID("{header.X-A}{id}=.{body}"), signed: "x11=.11=.z", first: cut{a: "x", id: "11", body: "11=.z"}, second: cut{a: "x11=.", id: "11", body: "z"}},
+		{name: "an id of one length that could end the literal", scheme: twoBytes("{header.X-A}{id}.-{body}"), signed: "xyz.-q.-z", first: cut{a: "x", id: "yz", body: "q.-z"}, second: cut{a: "xyz.", id: "-q", body: "z"}},
+		{name: "an id of one length that could begin the literal", scheme: twoBytes("{body}.-{id}{header.X-A}"), signed: "x.-q.-yzw", first: cut{a: "w", id: "yz", body: "x.-q"}, second: cut{a: "-yzw", id: "q.", body: "x"}},
 		{name: "a query before an id of one length and a dot", scheme: fixedID("{query}{id}.{body}"), signed: `a11.22.{"b":1}`, first: cut{uri: "/in?a11.", id: "22", body: `{"b":1}`}, second: cut{uri: "/in?a", id: "11", body: `22.{"b":1}`}},
 		{name: "a header before an id of one length and a timestamp", scheme: func(s *verify.Scheme) {
 			timed("{header.X-A}{id}{timestamp}{body}")(s)
