@@ -97,6 +97,7 @@ func TestRecuts(t *testing.T) {
 		{name: "the body between path and query", scheme: content("{path}.{body}.{query}"), signed: "/in.b.{}.c.d", first: cut{uri: "/in?d", body: "b.{}.c"}, second: cut{uri: "/in.b?c.d", body: "{}"}},
 		{name: "a path and a query", scheme: content("{path}.{query}.{body}"), signed: "/in.b.c.{}", first: cut{uri: "/in?b.c", body: "{}"}, second: cut{uri: "/in.b?c", body: "{}"}},
 		{name: "a path and a query, with more in between", scheme: content("{path}.{method}.{query}.{body_sha256}"), signed: "/in.POST.b.POST.c." + sha256sum(""), first: cut{uri: "/in?b.POST.c"}, second: cut{uri: "/in.POST.b?c"}},
+		{name: "a path that ends with a piece of the literal, and a query", scheme: content("{path}--{query}{body_sha256}"), signed: "/in---a" + sha256sum(""), first: cut{uri: "/in?-a"}, second: cut{uri: "/in-?a"}},
 		{name: "a URL next to a form", scheme: content("{uri}{body}"), signed: "/in?x=1a=1&b=2", first: cut{uri: "/in?x=1", body: "a=1&b=2"}, second: cut{uri: "/in?x=1a=1&", body: "b=2"}, neither: true},
 		{name: "a form next to a URL", scheme: content("{body}{url}"), signed: in + "?u=" + in, first: cut{uri: "/in?u=" + in}, second: cut{uri: "/in", body: in + "?u="}},
 		{name: "a query that could be the body", scheme: content("{body}{query}"), signed: `{"a":1}`, first: cut{uri: "/in", body: `{"a":1}`}, second: cut{uri: `/in?{"a":1}`}},
