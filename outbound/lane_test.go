@@ -919,6 +919,22 @@ func TestWhenAnOrderedLaneGoesOn(t *testing.T) {
 	}
 }
 
+// When the order needn't be kept any more, it is forgotten what it waited for. That doesn't
+// hold anything up when it must be kept again.
+func TestOrderIsKeptAgain(t *testing.T) {
+	l := newLane(t, store.Subscription{Ordered: true})
+	l.register(t)
+	l.headDue = l.at(time.Hour)
+	for _, ordered := range []bool{false, true} {
+		s := *l.sub()
+		s.Ordered = ordered
+		l.e.applySubscription(&s)
+	}
+	if until := l.pausedUntil(); until.After(l.at(0)) {
+		t.Errorf("got a pause of %v, want none", until.Sub(l.at(0)))
+	}
+}
+
 // If a receiver asks for a pause by Retry-After and then for a shorter one, the longer
 // one counts.
 func TestShorterRetryAfterComesLast(t *testing.T) {

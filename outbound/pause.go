@@ -80,21 +80,16 @@ func (l *lane) resume() {
 	l.noteStored(now)
 }
 
-// unpause ends a pause due to the rate limit, but not one that the receiver asked for
-// or that is due to the order.
+// unpause ends a pause due to the rate limit, or to an order that needn't be kept any
+// more, but not one that the receiver asked for.
 func (l *lane) unpause() {
 	l.mu.Lock()
 	l.notBefore = l.askedUntil
+	if !l.ordered() {
+		l.headDue = time.Time{}
+	}
 	l.mu.Unlock()
 	l.noteStored(l.e.now())
-}
-
-// unpauseOrder is unpause, but also ends a pause that is due to the order.
-func (l *lane) unpauseOrder() {
-	l.mu.Lock()
-	l.headDue = time.Time{}
-	l.mu.Unlock()
-	l.unpause()
 }
 
 // probe attempts a delivery at once because a user has asked for it, ahead of

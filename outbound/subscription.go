@@ -198,9 +198,7 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 		l.flush()
 	case !old.Active && s.Active, !sameReceiver(old, s): // what is known of the receiver may be out of date
 		l.resume()
-	case old.Ordered && !s.Ordered:
-		l.unpauseOrder()
-	case old.RateLimit != s.RateLimit:
+	case old.Ordered && !s.Ordered, old.RateLimit != s.RateLimit:
 		l.unpause()
 	}
 	if !sameRequest(old, s) { // the receiver may accept the new ones
