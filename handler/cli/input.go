@@ -132,20 +132,11 @@ func trimNewline(text []byte) string {
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 }
 
-// required returns the secrets of the flags, or else of the environment. It fails
-// if there are none.
-func (s *secretFlags) required(c *call) ([]string, error) {
-	secrets, err := s.read(c)
-	if err != nil {
-		return nil, err
-	}
-	return orFromEnvironment(secrets)
-}
-
-// orFromEnvironment returns the given secrets, or else that of the environment.
-func orFromEnvironment(secrets []string) ([]string, error) {
-	if len(secrets) > 0 {
-		return secrets, nil
+// orFromEnvironment returns what read returned, or else the secret of the environment.
+// It fails if there is none.
+func orFromEnvironment(secrets []string, err error) ([]string, error) {
+	if err != nil || len(secrets) > 0 {
+		return secrets, err
 	}
 	if v := os.Getenv(secretVariable); v != "" {
 		return []string{v}, nil

@@ -87,7 +87,7 @@ func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err er
 	if row, err = s.fromTable(c, name); err != nil {
 		return row, o, err
 	}
-	o.Secrets, err = s.secrets.required(c)
+	o.Secrets, err = orFromEnvironment(s.secrets.read(c))
 	return row, o, err
 }
 
@@ -123,7 +123,7 @@ func (s *schemeFlags) fromConfig(c *call, config json.RawMessage, name string) (
 	routes := routesIn(config)
 	used := slices.ContainsFunc(routes, func(r route) bool { return r.matches(name) })
 	if row, ok := table[name]; ok && !used { // for example, one that only signs deliveries
-		o.Secrets, err = orFromEnvironment(given)
+		o.Secrets, err = orFromEnvironment(given, nil)
 		return row, o, err
 	}
 	route, err := chooseRoute(routes, name, s.config.file)
