@@ -11,7 +11,8 @@
 //   - input.go reads files, secrets and other values; output.go prints.
 //   - terms.go finds the scheme and secrets to sign and verify with, and facts.go
 //     describes a scheme in words.
-//   - Each noun has a file of its own.
+//   - Each noun has a file of its own. Subscriptions have more: subscriptionflags.go and
+//     oauth2.go for their fields, and preview.go and replay.go, a verb each.
 package cli
 
 import (
