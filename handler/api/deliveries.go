@@ -119,12 +119,12 @@ func (c *call) listDeliveries() error {
 func (c *call) showDelivery() error {
 	r, err := c.engine.Delivery(c.r.Context(), c.id)
 	if err != nil {
-		return noDelivery(err, c.id)
+		return c.noDelivery(err)
 	}
 	return c.answer(http.StatusOK, deliveryOf(r))
 }
 
-func noDelivery(err error, id string) error { return notFound(err, "delivery", id, "/deliveries") }
+func (c *call) noDelivery(err error) error { return notFound(err, "delivery", c.id, "/deliveries") }
 
 // listAttempts reads all attempts of the delivery and returns a page of them: there
 // are few, unless somebody redelivers it endlessly. The cursor is a position among
@@ -137,7 +137,7 @@ func (c *call) listAttempts() error {
 	}
 	attempts, err := c.engine.Attempts(c.r.Context(), c.id)
 	if err != nil {
-		return noDelivery(err, c.id)
+		return c.noDelivery(err)
 	}
 	last := slices.IndexFunc(attempts, func(a *outbound.Attempt) bool { return a.ID == after })
 	if after != 0 && last < 0 {
@@ -161,7 +161,7 @@ func (c *call) changeDelivery(status int, change func(context.Context, string) (
 	}
 	r, err := change(c.r.Context(), c.id)
 	if err != nil {
-		return noDelivery(err, c.id)
+		return c.noDelivery(err)
 	}
 	return c.answer(status, deliveryOf(r))
 }
