@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,11 +144,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := errors.Join(registerEngineMetrics(r), registerVerifyMetrics(r)); err != nil {
 		return err
 	}
-	if a.Store == nil {
-		a.Store = new(Store)
-	}
 	var err error
-	if a.location, err = a.Store.locate(); err != nil {
+	if a.location, err = cmp.Or(a.Store, new(Store)).locate(); err != nil {
 		return err
 	}
 	events, err := ctx.App("events")
