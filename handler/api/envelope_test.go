@@ -35,6 +35,8 @@ func TestParseEventRefuses(t *testing.T) {
 		{`[]`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 1 (byte 0): expected an object, as in {…}, found '['"},
 		{`{"event_type":"a","payload":1} x`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 32 (byte 31): expected the end, found 'x'"},
 		{`{"event_type":"a","payload":{]}`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 30 (byte 29): expected a name in double quotes, found ']'"},
+		{`{"event_type":"a" "payload":1}`, codeInvalidJSON, "", `the body is not valid JSON: line 1, column 19 (byte 18): expected "," or "}", found '"'`},
+		{`{"event_type`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 13 (byte 12): it ends inside a string"},
 		{`{"event_type":"a"}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, including null"},
 		{`{}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, including null"},
 		{`{"eventType":"a","payload":1}`, codeUnknownField, "eventType", `there is no field "eventType" here: use event_type, payload, event_id, tenant, headers`},

@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 var (
@@ -44,6 +46,19 @@ func TestPayloadIsDeliveredToTheByte(t *testing.T) {
 				t.Errorf("shown: got %s", shown.body)
 			}
 		})
+	}
+}
+
+// A payload that was removed isn't shown as an empty one.
+func TestRemovedPayload(t *testing.T) {
+	s := start(t)
+	id := s.publish("a", `"`+strings.Repeat("x", store.PayloadUnit)+`"`)
+	must.Get(s.store.Forget(t.Context(), store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 100}))(t)
+	e := s.get("/events/"+id).want(t, 200).has(t, "payload_removed", true)
+	for _, name := range []string{"payload", "payload_text", "payload_base64"} {
+		if v, ok := e[name]; ok {
+			t.Errorf("got %s %q", name, v)
+		}
 	}
 }
 

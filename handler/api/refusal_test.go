@@ -132,6 +132,7 @@ func TestRefusals(t *testing.T) {
 		{"deleting none", call{method: "DELETE", path: "/subscriptions/sub_1"}, 404, "not_found", "", "", "", ""},
 		{"rotating none", call{method: "POST", path: "/subscriptions/sub_1/rotate-secret"}, 404, "not_found", "", "", "", ""},
 		{"deactivating none", call{method: "POST", path: "/subscriptions/sub_1/deactivate"}, 404, "not_found", "", "", "", ""},
+		{"long reason", call{method: "POST", path: "/subscriptions/sub_1/deactivate", body: `{"reason":"` + strings.Repeat("é", 501) + `"}`}, 422, "invalid_field", "reason", "500 characters", "", ""},
 		{"activating none", call{method: "POST", path: "/subscriptions/sub_1/activate"}, 404, "not_found", "", "", "", ""},
 		{"testing none", call{method: "POST", path: "/subscriptions/sub_1/test"}, 404, "not_found", "", "", "", ""},
 		{"no such delivery", call{method: "GET", path: "/deliveries/dlv_0000000000000001"}, 404, "not_found", "", `no delivery "dlv_0000000000000001": see GET /deliveries`, "", ""},
