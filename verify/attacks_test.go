@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -308,10 +309,7 @@ func TestIgnoredError(t *testing.T) {
 	}
 	// The body at Finish must have the size of what was written.
 	for _, written := range []string{"", testBody[:5], testBody + " "} {
-		check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", written)).Header})
-		if err != nil {
-			t.Fatal(err)
-		}
+		check := must.Get(v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", written)).Header}))(t)
 		io.WriteString(check, written)
 		if m, err := check.Finish(strings.NewReader(testBody), int64(len(testBody))); err == nil {
 			t.Errorf("%q was written, %q is accepted: %+v", written, testBody, m)
@@ -382,10 +380,7 @@ func TestTime(t *testing.T) {
 	}
 	// A clock so far off that the difference could overflow.
 	for _, now := range []time.Time{time.Unix(math.MaxInt64/2, 0), time.Unix(math.MinInt64/2, 0), {}} {
-		v, err := verify.New(rowOf(t, "slack"), verify.Options{Secrets: []string{"secret"}, Now: func() time.Time { return now }})
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := must.Get(verify.New(rowOf(t, "slack"), verify.Options{Secrets: []string{"secret"}, Now: func() time.Time { return now }}))(t)
 		refuse(t, v, post(in, "X-Slack-Signature", "v0="+sha256hex("secret", "v0:1700000000:"+testBody), "X-Slack-Request-Timestamp", "1700000000"), testBody, "")
 	}
 }
@@ -567,13 +562,8 @@ func TestChangedBody(t *testing.T) {
 	// The body can be written in pieces of any size.
 	body := strings.Repeat("x", 100_000)
 	for _, size := range []int{1, 7, 4096, 1 << 20} {
-		check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", body)).Header, ContentLength: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.CopyBuffer(struct{ io.Writer }{check}, struct{ io.Reader }{strings.NewReader(body)}, make([]byte, size)); err != nil {
-			t.Fatal(err)
-		}
+		check := must.Get(v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", body)).Header, ContentLength: -1}))(t)
+		must.Get(io.CopyBuffer(struct{ io.Writer }{check}, struct{ io.Reader }{strings.NewReader(body)}, make([]byte, size)))(t)
 		if _, err := check.Finish(strings.NewReader(body), int64(len(body))); err != nil {
 			t.Errorf("pieces of %d bytes: %v", size, err)
 		}
@@ -791,11 +781,8 @@ func TestFormContentType(t *testing.T) {
 // The signed URL is compared byte for byte with the one that the provider called.
 func TestURL(t *testing.T) {
 	square := func(public, target, signed string) error {
-		v, err := verify.New(rowOf(t, "square"), verify.Options{Secrets: []string{"secret"}, PublicURL: public})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = v.Verify(post(target, "x-square-hmacsha256-signature", sha256b64("secret", signed+testBody)), []byte(testBody))
+		v := must.Get(verify.New(rowOf(t, "square"), verify.Options{Secrets: []string{"secret"}, PublicURL: public}))(t)
+		_, err := v.Verify(post(target, "x-square-hmacsha256-signature", sha256b64("secret", signed+testBody)), []byte(testBody))
 		return err
 	}
 	for _, tt := range []struct {
@@ -967,9 +954,7 @@ func TestUnreadableBody(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", v.scheme, err)
 			}
-			if _, err := io.WriteString(check, v.body); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(io.WriteString(check, v.body))(t)
 			m, err := check.Finish(&breaking{strings.NewReader(v.body), reads}, int64(len(v.body)))
 			if err != nil {
 				refused[reason(err)]++

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -26,9 +27,7 @@ func TestSignBeside(t *testing.T) {
 			r := post(testURL)
 			r.Header = http.Header{"Content-Type": {"application/json"}}
 			for _, s := range pair {
-				if err := signerOf(t, s, secret).Sign(r.Header, m); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, signerOf(t, s, secret).Sign(r.Header, m))
 			}
 			for _, s := range pair {
 				if _, err := verifierOf(t, s, secret).Verify(r, m.Body); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -16,10 +17,7 @@ import (
 func TestEd25519(t *testing.T) {
 	row := rowOf(t, "standard-webhooks-ed25519")
 	private := secretFor(t, row)
-	public, err := verify.PublicKey(row, private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	public := must.Get(verify.PublicKey(row, private))(t)
 	old := secretFor(t, row)
 	h := sign(t, row, outgoing(), private, old)
 	if got := h.Get("webhook-signature"); strings.Count(got, "v1a,") != 2 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -232,10 +233,7 @@ func FuzzHandshakes(f *testing.F) {
 				continue
 			}
 			secret := secretsOf(s)[0]
-			v, err := verify.New(s, verify.Options{Secrets: []string{secret}, VerifyToken: "public", Now: func() time.Time { return testNow }})
-			if err != nil {
-				t.Fatal(err)
-			}
+			v := must.Get(verify.New(s, verify.Options{Secrets: []string{secret}, VerifyToken: "public", Now: func() time.Time { return testNow }}))(t)
 			r := &http.Request{Method: method, URL: &url.URL{Path: "/in", RawQuery: query}, Host: "hooks.example.com", Header: http.Header{}}
 			for _, name := range []string{"X-Hook-Secret", "X-Okta-Verification-Challenge", "X-Front-Challenge"} {
 				r.Header.Set(name, value)

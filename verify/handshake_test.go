@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -306,10 +307,7 @@ func TestHandshakes(t *testing.T) {
 			if h.token != "" && !row.TakesVerifyToken() {
 				t.Error("TakesVerifyToken is false, but the trial has a verify token")
 			}
-			v, err := verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, Now: func() time.Time { return testNow }})
-			if err != nil {
-				t.Fatal(err)
-			}
+			v := must.Get(verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, Now: func() time.Time { return testNow }}))(t)
 			m, err := v.Verify(h.request(), []byte(h.body))
 			switch {
 			case h.reason != "":
@@ -337,10 +335,7 @@ func TestHandshakes(t *testing.T) {
 				}
 			}
 
-			off, err := verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, NoHandshake: true, Now: func() time.Time { return testNow }})
-			if err != nil {
-				t.Fatal(err)
-			}
+			off := must.Get(verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, NoHandshake: true, Now: func() time.Time { return testNow }}))(t)
 			m, err = off.Verify(h.request(), []byte(h.body))
 			if err == nil && m.Reply != nil {
 				t.Errorf("with NoHandshake: reply %+v, want none", m.Reply)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -76,38 +77,24 @@ func verifierOf(t testing.TB, scheme verify.Scheme, secrets ...string) *verify.V
 	if len(secrets) == 0 {
 		secrets = []string{"secret"}
 	}
-	v, err := verify.New(scheme, verify.Options{Secrets: secrets, Now: func() time.Time { return testNow }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return must.Get(verify.New(scheme, verify.Options{Secrets: secrets, Now: func() time.Time { return testNow }}))(t)
 }
 
 func signerOf(t testing.TB, scheme verify.Scheme, secrets ...string) *verify.Signer {
 	t.Helper()
-	signer, err := verify.NewSigner(scheme, secrets)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
+	return must.Get(verify.NewSigner(scheme, secrets))(t)
 }
 
 func secretFor(t testing.TB, scheme verify.Scheme) string {
 	t.Helper()
-	secret, err := verify.GenerateSecret(scheme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return secret
+	return must.Get(verify.GenerateSecret(scheme))(t)
 }
 
 // sign returns the headers of a signed delivery.
 func sign(t testing.TB, scheme verify.Scheme, m *verify.Outgoing, secrets ...string) http.Header {
 	t.Helper()
 	h := http.Header{"Content-Type": {"application/json"}}
-	if err := signerOf(t, scheme, secrets...).Sign(h, m); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, signerOf(t, scheme, secrets...).Sign(h, m))
 	return h
 }
 

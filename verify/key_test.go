@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -17,10 +18,7 @@ func TestSecretWithTwoKeys(t *testing.T) {
 		"text_or_whsec": {"whsec_AP8Qq80=", "\x00\xff\x10\xab\xcd"},
 	} {
 		scheme := verify.Scheme{Name: "two", Key: kind, Signature: verify.Signature{Name: "X-Sig"}}
-		v, err := verify.New(scheme, verify.Options{Secrets: []string{"not to be decoded", test.secret}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := must.Get(verify.New(scheme, verify.Options{Secrets: []string{"not to be decoded", test.secret}}))(t)
 		for key, want := range map[string]int{"not to be decoded": 0, test.secret: 1, test.decoded: 1} {
 			if m := accept(t, v, post(in, "X-Sig", sha256hex(key, testBody)), testBody); m.SecretIndex != want {
 				t.Errorf("%s, key %q: secret index %d, want %d", kind, key, m.SecretIndex, want)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -513,14 +514,9 @@ func TestEveryParameter(t *testing.T) {
 // have.
 func TestSchemeJSON(t *testing.T) {
 	for _, s := range verify.Schemes() {
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(json.Marshal(s))(t)
 		var back verify.Scheme
-		if err := json.Unmarshal(text, &back); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, json.Unmarshal(text, &back))
 		if s.Sent = nil; !reflect.DeepEqual(s, back) {
 			t.Errorf("%s: got %+v, want %+v", s.Name, back, s)
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // lookUp looks up a path in a valid document with encoding/json. A key is repeated if an
@@ -214,9 +216,7 @@ func TestJSONAcrossWindows(t *testing.T) {
 		for shift := range 24 {
 			document := `{"x":"` + strings.Repeat("x", shift) + strings.Repeat(`\n\"`, pad/4) + strings.Repeat("x", pad%4) + `","n":1234567890,"y":[{"\"":"\\"},{}],"ke\u0079":{"sub":"va\"lue"}}`
 			var spans [2]jsonSpan
-			if err := findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"key", "sub"}, {"n"}}, spans[:], true); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"key", "sub"}, {"n"}}, spans[:], true))
 			for i, want := range []string{`va"lue`, "1234567890"} {
 				if got, reason := readJSONText(strings.NewReader(document), spans[i]); reason != "" || got != want {
 					t.Fatalf("padded by %d: got %q, span %+v", pad+shift, got, spans[i])
@@ -301,18 +301,12 @@ func (p *placed) ReadAt(b []byte, _ int64) (int, error) {
 // Large bodies wait for a parse slot. Small ones don't.
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	row, _ := Lookup("twilio")
-	v, err := New(row, Options{Secrets: []string{"secret"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(New(row, Options{Secrets: []string{"secret"}}))(t)
 	for size, want := range map[int64]int{largeBody: 0, largeBody + 1: 1} {
 		r := &Request{Method: "POST", ContentLength: size, Header: http.Header{
 			"X-Twilio-Signature": {"MDEyMzQ1Njc4OTAxMjM0NTY3ODk="}, "Content-Type": {typeForm},
 		}}
-		check, err := v.Begin(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check := must.Get(v.Begin(r))(t)
 		_, _ = check.Write(make([]byte, size))
 		body := &placed{}
 		if _, err := check.Finish(body, size); err == nil {

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -114,14 +115,8 @@ func TestPEM(t *testing.T) {
 }
 
 func TestPEMRefused(t *testing.T) {
-	short, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	small, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	short := must.Get(rsa.GenerateKey(rand.Reader, 1024))(t)
+	small := must.Get(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t)
 	ed, _ := verify.PublicKey(rowOf(t, "telnyx"), secretFor(t, rowOf(t, "telnyx")))
 	for _, tt := range []struct{ construction, secret, want string }{
 		{"rsa", inPEM("PUBLIC KEY", pkix(short.Public())), "1024 bits"},
@@ -151,10 +146,7 @@ func TestPairsSign(t *testing.T) {
 	for _, construction := range []string{"ecdsa", "ed25519", "rsa"} {
 		row := pairedRow(construction)
 		private := secretFor(t, row)
-		public, err := verify.PublicKey(row, private)
-		if err != nil {
-			t.Fatal(err)
-		}
+		public := must.Get(verify.PublicKey(row, private))(t)
 		if _, err := verify.NewSigner(row, []string{public}); err == nil || !strings.Contains(err.Error(), "public key") {
 			t.Errorf("%s: NewSigner with a public key: error %v, want one that says so", construction, err)
 		}
@@ -220,13 +212,7 @@ func pairedRow(construction string) verify.Scheme {
 func twin(t *testing.T, signature []byte) []byte {
 	t.Helper()
 	var parts struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(signature, &parts); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(asn1.Unmarshal(signature, &parts))(t)
 	parts.S.Sub(elliptic.P256().Params().N, parts.S)
-	other, err := asn1.Marshal(parts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return other
+	return must.Get(asn1.Marshal(parts))(t)
 }

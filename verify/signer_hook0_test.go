@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -63,9 +64,7 @@ func TestSignAsHook0(t *testing.T) {
 				h.Set("Content-Type", tt.contentType)
 			}
 			m := &verify.Outgoing{ID: "msg_1", EventType: tt.eventType, Timestamp: testNow, Body: []byte(tt.body)}
-			if err := signerOf(t, row, "new", "old").Sign(h, m); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, signerOf(t, row, "new", "old").Sign(h, m))
 			if got, err := hook0Names(h, tt.body, "new"); err != nil || got != tt.signs {
 				t.Errorf("%q: got headers %q signed, error %v, want %q", h.Get("X-Hook0-Signature"), got, err, tt.signs)
 			}
@@ -91,9 +90,7 @@ func TestSignAsHook0(t *testing.T) {
 // Receivers that only know v0 need a variant of the row.
 func TestSignAsOldHook0(t *testing.T) {
 	row := rowOf(t, "hook0").Merge(verify.Scheme{Name: "hook0-v0", Signature: verify.Signature{Tags: []string{"v0"}}})
-	if err := row.CanSign(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, row.CanSign())
 	h := sign(t, row, outgoing(), "secret")
 	if want := "t=" + unixNow + ",v0=" + sha256hex("secret", unixNow+"."+testBody); h.Get("X-Hook0-Signature") != want {
 		t.Errorf("got %q, want %q", h.Get("X-Hook0-Signature"), want)

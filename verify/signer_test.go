@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -246,9 +247,7 @@ func TestCanSignWithAnyTag(t *testing.T) {
 func TestCanSignGeneratesOneKeyPair(t *testing.T) {
 	row := rowOf(t, "wise")
 	try := func() {
-		if err := row.CanSign(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, row.CanSign())
 	}
 	if n := testing.AllocsPerRun(3, try); n > 1000 {
 		t.Errorf("CanSign took %v allocations", n)
@@ -260,10 +259,7 @@ func TestSignWithBadID(t *testing.T) {
 	for scheme, want := range map[string]string{"standard": "printable characters", "configcat": "[0-9a-f]{32}"} {
 		row, m := rowOf(t, scheme), outgoing()
 		m.ID = "an id"
-		signer, err := verify.NewSigner(row, []string{secretFor(t, row)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		signer := must.Get(verify.NewSigner(row, []string{secretFor(t, row)}))(t)
 		if err := signer.Sign(http.Header{}, m); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s in it", scheme, err, want)
 		}

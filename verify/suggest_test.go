@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -42,10 +43,7 @@ func TestSuggest(t *testing.T) {
 // A table of custom schemes suggests these too, but not by the names of the schemes that
 // they start from.
 func TestSuggestCustom(t *testing.T) {
-	table, err := verify.NewTable([]verify.Custom{{Provider: "github", Scheme: verify.Scheme{Name: "acme-orders"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	table := must.Get(verify.NewTable([]verify.Custom{{Provider: "github", Scheme: verify.Scheme{Name: "acme-orders"}}}))(t)
 	for name, want := range map[string]string{"acme-order": "acme-orders", "acme": "acme-orders", "githb": "github"} {
 		if got := table.Suggest(name); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: got %v, want %s", name, got, want)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -44,11 +45,7 @@ func (v vector) request() *http.Request {
 
 func (v vector) verifier(t testing.TB) *verify.Verifier {
 	t.Helper()
-	verifier, err := verify.New(rowOf(t, v.scheme), verify.Options{Secrets: []string{v.secret}, Now: func() time.Time { return v.at }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return verifier
+	return must.Get(verify.New(rowOf(t, v.scheme), verify.Options{Secrets: []string{v.secret}, Now: func() time.Time { return v.at }}))(t)
 }
 
 // Every scheme has a vector. Each is accepted, but not with another secret or body.
