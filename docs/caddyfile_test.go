@@ -15,6 +15,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-webhooks/caddy-webhooks"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -38,10 +39,7 @@ var fence = regexp.MustCompile("(?ms)^ *```caddyfile\n(.*?)^ *```$")
 
 // TestCaddyfiles checks that the Caddyfiles in the pages load as they are.
 func TestCaddyfiles(t *testing.T) {
-	pages, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := must.Get(filepath.Glob("*.md"))(t)
 	for _, page := range append(pages, "../README.md") {
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			text := read(t, page)
@@ -77,9 +75,7 @@ func load(t *testing.T, source string) {
 		}
 	}
 	config := new(caddy.Config)
-	if err := json.Unmarshal(adapted, config); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal(adapted, config))
 	if err := caddy.Validate(config); err != nil {
 		t.Errorf("got error %v for\n%s", err, source)
 	}
@@ -115,18 +111,12 @@ func secrets(t *testing.T, source string) string {
 	}
 	dir := t.TempDir() + "/"
 	for _, name := range file.FindAllStringSubmatch(source, -1) {
-		if err := os.WriteFile(dir+name[1], []byte(secret(t, verify.Scheme{})), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(dir+name[1], []byte(secret(t, verify.Scheme{})), 0o600))
 	}
 	return directory.ReplaceAllLiteralString(source, dir)
 }
 
 func secret(t *testing.T, row verify.Scheme) string {
 	t.Helper()
-	value, err := verify.GenerateSecret(row)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
+	return must.Get(verify.GenerateSecret(row))(t)
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/cli"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -27,14 +28,9 @@ const page = "providers.md"
 func TestProviders(t *testing.T) {
 	want := providers(t)
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(page, []byte(want), 0o644))
 	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := must.Get(os.ReadFile(page))(t)
 	if string(got) == want {
 		return
 	}
@@ -49,14 +45,8 @@ func TestProviders(t *testing.T) {
 // providers returns the page.
 func providers(t *testing.T) string {
 	t.Helper()
-	head, err := os.ReadFile("testdata/providers_head.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tail, err := os.ReadFile("testdata/providers_tail.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	head := must.Get(os.ReadFile("testdata/providers_head.md"))(t)
+	tail := must.Get(os.ReadFile("testdata/providers_tail.md"))(t)
 	rows := slices.DeleteFunc(verify.Schemes(), func(s verify.Scheme) bool { return s.Name == "hmac" })
 	slices.SortFunc(rows, func(a, b verify.Scheme) int {
 		return strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title))

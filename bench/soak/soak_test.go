@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestBalance: the ledger sees what is lost, whatever else arrived.
@@ -52,16 +54,9 @@ func TestPlot(t *testing.T) {
 	from, to := filepath.Join(t.TempDir(), "soak.csv"), filepath.Join(t.TempDir(), "soak.svg")
 	row := strings.Repeat(",1", len(columns)-1)
 	table := strings.Join([]string{strings.Join(columns, ","), "5" + row, "10" + row, ""}, "\n")
-	if err := os.WriteFile(from, []byte(table), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := plot(from, to); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(from, []byte(table), 0o600))
+	must.Do(t, plot(from, to))
+	file := must.Get(os.Open(to))(t)
 	defer file.Close()
 	lines, want := 0, 0
 	for _, p := range panels {

@@ -6,30 +6,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 const module = "github.com/caddy-webhooks/caddy-webhooks"
 
 func TestOurRecipe(t *testing.T) {
-	b, err := readRecipe("../../xcaddy.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must.Get(readRecipe("../../xcaddy.json"))(t)
 	if len(b.Plugins) != 1 || b.Plugins[0].PackagePath != module {
 		t.Errorf("plugins are %v", b.Plugins)
 	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := must.Get(filepath.Abs("../.."))(t)
 	if len(b.Replacements) != 1 || b.Replacements[0].Old.String() != module || b.Replacements[0].New.String() != root {
 		t.Errorf("replacements are %v, want %s by %s", b.Replacements, module, root)
 	}
 	// The binary that the tests ran with and the one that is built are the same Caddy.
-	mod, err := os.ReadFile("../../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
+	mod := must.Get(os.ReadFile("../../go.mod"))(t)
 	if !bytes.Contains(mod, []byte("github.com/caddyserver/caddy/v2 "+b.CaddyVersion+"\n")) {
 		t.Errorf("go.mod requires another Caddy than %s", b.CaddyVersion)
 	}
@@ -39,9 +32,7 @@ func TestRunErrors(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
 	tests := []struct {
@@ -74,13 +65,8 @@ func TestRunErrors(t *testing.T) {
 func TestReadRecipeLeavesModulesAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "xcaddy.json")
 	recipe := `{"plugins":[{"module_path":"a.example/b"}],"replacements":[{"old":"a.example/b","new":"c.example/d@v1.0.0"}]}`
-	if err := os.WriteFile(path, []byte(recipe), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b, err := readRecipe(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(recipe), 0o600))
+	b := must.Get(readRecipe(path))(t)
 	if got := b.Replacements[0].New.String(); got != "c.example/d@v1.0.0" {
 		t.Errorf("the replacement became %s", got)
 	}
