@@ -200,7 +200,7 @@ func TestLostAnswerToAClaim(t *testing.T) {
 // or published as held, stays held.
 func TestLostAnswerToARelease(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
-	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	s := open(t, postgres.Config{DSN: dsn, Lease: 5 * time.Second}) // which a slow machine can keep
 	ids := store.NewIDs(0, 0, time.Now)
 	p, other, published := publication(ids, 1), publication(ids, 2), publication(ids, 3)
 	published.Deliveries[0].Hold = true

@@ -43,10 +43,9 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{
-			bench: start(t, place(t)),
+			bench: start(check{t, rt}, place(check{t, rt})),
 			model: model{deliveries: map[store.ID]*delivery{}, deleted: map[store.ID]bool{}, names: map[store.ID]string{}},
 		}
-		defer func() { _ = m.Store.Close() }()
 		m.reporter = rt
 		for _, id := range []string{"one", "two"} {
 			s := m.subscribe(id)
@@ -73,6 +72,14 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 		})
 	})
 }
+
+// check is the test during one check, at whose end it clears up.
+type check struct {
+	testing.TB
+	rt *rapid.T
+}
+
+func (c check) Cleanup(f func()) { c.rt.Cleanup(f) }
 
 // machine runs a store beside the model.
 type machine struct {
