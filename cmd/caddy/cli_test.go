@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestCommands controls a running server with an operator's commands.
@@ -181,13 +182,8 @@ https://`+site+` {
 	made := by(manageToken, "subscriptions", "create", "--url", r.url("/"), "--event-types", "order.*", "--json")
 	sub := decode(t, []byte(made.stdout)).text("subscription_id")
 	tail := s.command(t.Context(), "webhooks", "tail", "--json")
-	lines, err := tail.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := tail.Start(); err != nil {
-		t.Fatal(err)
-	}
+	lines := must.Get(tail.StdoutPipe())(t)
+	must.Do(t, tail.Start())
 	t.Cleanup(func() {
 		tail.Process.Kill()
 		_ = tail.Wait()
@@ -197,7 +193,7 @@ https://`+site+` {
 		line, _ := bufio.NewReader(lines).ReadString('\n')
 		shown <- line
 	}()
-	eventually(t, "an attempt that tail shows", func() bool {
+	must.Eventually(t, "an attempt that tail shows", func() bool {
 		if p := by(publishToken, "events", "publish", "order.created", "--payload", "{}", "-H", "X-Env: test"); p.code != 0 {
 			t.Fatalf("exit code %d, %q", p.code, p.stderr)
 		}
@@ -278,13 +274,8 @@ func TestStoreCommands(t *testing.T) {
 	}
 	shows(t, s.cli("webhooks", "store", "compact", "--store", path).stdout, "Compacted", path)
 
-	b, err := os.ReadFile(copied)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(copied, b[:len(b)-4096], 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b := must.Get(os.ReadFile(copied))(t)
+	must.Do(t, os.WriteFile(copied, b[:len(b)-4096], 0o600))
 	if r = s.cli("webhooks", "store", "check", "--store", copied); r.code != 1 {
 		t.Errorf("a file that was cut: exit code %d", r.code)
 	}
@@ -297,9 +288,7 @@ func TestStoreCommands(t *testing.T) {
 		shows(t, r.stderr, "the store is damaged", "store check")
 	}
 
-	if err := os.WriteFile(path, b[:len(b)-4096], 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, b[:len(b)-4096], 0o600))
 	s.start()
 	lost := path + ".damaged-"
 	shows(t, s.webhooks("status"), "Damaged:", lost, "was set aside", "Lost:")

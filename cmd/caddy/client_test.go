@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // client calls the API with a token.
@@ -27,9 +29,9 @@ func (s *server) manager() client   { return client{s, manageToken} }
 // plain opens a connection for each request, so that none is left to a process that has
 // ended.
 var plain = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: patience},
+	Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: must.Patience},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       patience,
+	Timeout:       must.Patience,
 }
 
 // answer is the response to a request.
@@ -44,10 +46,7 @@ type answer struct {
 // send sends a request.
 func send(t *testing.T, method, url string, body io.Reader, header http.Header) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := must.Get(http.NewRequestWithContext(t.Context(), method, url, body))(t)
 	for name, values := range header {
 		req.Header[name] = values
 	}
@@ -93,10 +92,7 @@ func (c client) do(method, path string, body any) answer {
 			header.Set("Expect", "100-continue") // otherwise a refusal could reset the connection before it is read
 		}
 	default:
-		text, err := json.Marshal(body)
-		if err != nil {
-			c.s.t.Fatal(err)
-		}
+		text := must.Get(json.Marshal(body))(c.s.t)
 		r = bytes.NewReader(text)
 	}
 	if r != nil {
@@ -230,7 +226,7 @@ func (s *server) delivery(eventID, subscriptionID string) object {
 func (s *server) settled(eventID, subscriptionID, state string) object {
 	s.t.Helper()
 	var d object
-	eventually(s.t, "a delivery that is "+state, func() bool {
+	must.Eventually(s.t, "a delivery that is "+state, func() bool {
 		d = s.delivery(eventID, subscriptionID)
 		return d.text("state") == state
 	})
@@ -245,9 +241,5 @@ func (s *server) attempts(d object) []object {
 
 func parseTime(t *testing.T, s string) time.Time {
 	t.Helper()
-	at, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
+	return must.Get(time.Parse(time.RFC3339Nano, s))(t)
 }

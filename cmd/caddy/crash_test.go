@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // load publishes events without a pause, across restarts and reloads of the server, and
@@ -35,7 +37,7 @@ type load struct {
 func startLoad(s *server, publishers int) *load {
 	l := &load{s: s, stopped: make(chan struct{}), client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: publishers},
-		Timeout:   patience,
+		Timeout:   must.Patience,
 	}}
 	for i := range publishers {
 		l.workers.Go(func() {
@@ -148,7 +150,7 @@ func (l *load) arrivedWith(r *receiver, deliveries int) (repeats int) {
 			return repeats
 		}
 		if len(lost) < fewest {
-			fewest, expired = len(lost), time.Now().Add(patience)
+			fewest, expired = len(lost), time.Now().Add(must.Patience)
 		}
 		if time.Now().After(expired) {
 			r.t.Fatalf("%d of %d accepted events are lost, as %v", len(lost), l.count.Load(), lost[0])
@@ -217,7 +219,7 @@ func TestCrashes(t *testing.T) {
 	for range kills {
 		// at a random moment under load
 		mark := l.count.Load()
-		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+int64(between) })
+		must.Eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+int64(between) })
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
 		s.kill()
 		s.start()
@@ -299,7 +301,7 @@ func TestEndsDuringRecovery(t *testing.T) {
 	moments := often(25)
 	for i := range moments {
 		mark := l.count.Load()
-		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+50 })
+		must.Eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+50 })
 		s.kill()
 		s.endStart(span*time.Duration(i)/time.Duration(moments), i%5 == 4)
 		s.start()

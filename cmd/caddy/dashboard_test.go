@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestDashboard goes through the page as somebody does who is on call: what has
@@ -448,17 +448,15 @@ func newBrowser(t *testing.T) *browser {
 	}
 	port := freeport.Get()
 	cmd := exec.Command(driver, fmt.Sprintf("--port=%d", port))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, cmd.Start())
 	b := &browser{t, fmt.Sprintf("http://127.0.0.1:%d", port)}
-	b.until("the driver", func() error {
+	must.Succeed(b.t, "the driver", func() error {
 		return b.try("GET", "/status", nil, nil)
 	})
 	var made struct {
 		ID string `json:"sessionId"`
 	}
-	b.until("the browser", func() error { // which the driver gives up on a slow machine
+	must.Succeed(b.t, "the browser", func() error { // which the driver gives up on a slow machine
 		return b.try("POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
 			"goog:chromeOptions": map[string]any{"args": []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"}},
 		}}}, &made)
@@ -505,9 +503,7 @@ func (b *browser) try(method, path string, body, value any) error {
 
 func (b *browser) do(method, path string, body, value any) {
 	b.t.Helper()
-	if err := b.try(method, path, body, value); err != nil {
-		b.t.Fatal(err)
-	}
+	must.Do(b.t, b.try(method, path, body, value))
 }
 
 func (b *browser) get(path string) (value any) {
@@ -516,30 +512,18 @@ func (b *browser) get(path string) (value any) {
 	return value
 }
 
-// until tries until it goes well.
-func (b *browser) until(what string, f func() error) {
-	b.t.Helper()
-	err := f()
-	for end := time.Now().Add(patience); err != nil; err = f() {
-		if time.Now().After(end) {
-			b.t.Fatalf("%s: %v", what, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 func (b *browser) open(url string) { b.do("POST", "/url", map[string]string{"url": url}, nil) }
 
 // accept says yes to what the page asks.
 func (b *browser) accept() {
 	b.t.Helper()
-	b.until("a question", func() error { return b.try("POST", "/alert/accept", map[string]any{}, nil) })
+	must.Succeed(b.t, "a question", func() error { return b.try("POST", "/alert/accept", map[string]any{}, nil) })
 }
 
 // lacks waits until there is no such element.
 func (b *browser) lacks(css string) {
 	b.t.Helper()
-	b.until("no "+css, func() error {
+	must.Succeed(b.t, "no "+css, func() error {
 		var found []any
 		if b.do("POST", "/elements", map[string]string{"using": "css selector", "value": css}, &found); len(found) > 0 {
 			return fmt.Errorf("there are %d", len(found))
@@ -573,7 +557,7 @@ func (b *browser) summary(text string) element {
 // act scrolls to the element, and does something with it, as soon as it is there.
 func (e element) act(method, what string, body, value any) {
 	e.t.Helper()
-	e.until(e.value, func() error {
+	must.Succeed(e.t, e.value, func() error {
 		var found map[string]string
 		if err := e.try("POST", "/element", map[string]string{"using": e.using, "value": e.value}, &found); err != nil {
 			return err
@@ -603,7 +587,7 @@ func (e element) replace(text string) {
 func (e element) has(words ...string) {
 	e.t.Helper()
 	for _, w := range words {
-		e.until(fmt.Sprintf("%q in %s", w, e.value), func() error {
+		must.Succeed(e.t, fmt.Sprintf("%q in %s", w, e.value), func() error {
 			var text string
 			if e.act("GET", "/text", nil, &text); !strings.Contains(text, w) {
 				return fmt.Errorf("it is %q", text)

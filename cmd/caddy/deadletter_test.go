@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestDeadLetter checks that after three attempts, there is a dead letter that says what
@@ -72,10 +74,7 @@ func TestDeadLetter(t *testing.T) {
 	}
 
 	s.stop()
-	line, err := os.ReadFile(filepath.Join(s.dir, "logs", "dead.ndjson"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	line := must.Get(os.ReadFile(filepath.Join(s.dir, "logs", "dead.ndjson")))(t)
 	if logged := decode(t, line); !reflect.DeepEqual(logged, l) {
 		t.Errorf("the log of dead letters has %v, want %v", logged, l)
 	}
@@ -131,7 +130,7 @@ func TestBulkRedelivery(t *testing.T) {
 		t.Errorf("the answer is %v, want 2", o)
 	}
 	r.wait(2)
-	eventually(t, "one dead letter that is left", func() bool { return len(s.reader().list("/dead-letters")) == 1 })
+	must.Eventually(t, "one dead letter that is left", func() bool { return len(s.reader().list("/dead-letters")) == 1 })
 	if l := s.reader().list("/dead-letters")[0]; l.text("event_type") != "customer.created" {
 		t.Errorf("what is left is %v", l)
 	}
@@ -168,7 +167,7 @@ func TestKillPartsNoDeadLetterFromItsNews(t *testing.T) {
 	pager.forget()
 	pager.answer(nil)
 	s.start()
-	eventually(t, "the dead letters", func() bool {
+	must.Eventually(t, "the dead letters", func() bool {
 		return len(s.reader().list("/dead-letters?event_type=order.created&limit=100")) == subscriptions
 	})
 	dead := s.reader().list("/dead-letters?event_type=order.created&limit=100")
@@ -207,20 +206,15 @@ func TestDeadLetterLogHasAll(t *testing.T) {
 	s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 	path := filepath.Join(s.dir, "dead.ndjson")
 	logged := func() int {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(os.ReadFile(path))(t)
 		return strings.Count(string(text), "\n")
 	}
 	s.publish(event{Type: "a"})
 	r.wait(1)
 	s.reload(withOptions(options + "\t\ttimeout 10m\n"))
 	answers <- struct{}{}
-	eventually(t, "the line of an attempt that began before a reload", func() bool { return logged() == 1 })
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
+	must.Eventually(t, "the line of an attempt that began before a reload", func() bool { return logged() == 1 })
+	must.Do(t, os.Rename(path, path+".1"))
 
 	for range 10 {
 		s.publish(event{Type: "a"})
@@ -244,16 +238,12 @@ func TestDeadLetterLogAfterACrash(t *testing.T) {
 	r.answer(func(w http.ResponseWriter, _ *request) { w.WriteHeader(http.StatusTeapot) })
 	sub, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 	path := filepath.Join(s.dir, "dead.ndjson")
-	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(os.Remove(path), os.Mkdir(path, 0o700)))
 	dead := s.settled(s.publish(event{Type: "a"}), sub, "dead")
 	s.kill()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Remove(path))
 	s.start()
-	eventually(t, "the line", func() bool {
+	must.Eventually(t, "the line", func() bool {
 		text, err := os.ReadFile(path)
 		return err == nil && bytes.Contains(text, []byte(dead.text("delivery_id"))) && bytes.HasSuffix(text, []byte("\n"))
 	})
@@ -268,7 +258,7 @@ func TestDeadLetterLogHasTheBuried(t *testing.T) {
 	r.answer(func(w http.ResponseWriter, _ *request) { w.WriteHeader(http.StatusTeapot) })
 	sub, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 	tried := s.publish(event{Type: "a"})
-	eventually(t, "an attempt", func() bool { return s.delivery(tried, sub).num("attempts") == 1 })
+	must.Eventually(t, "an attempt", func() bool { return s.delivery(tried, sub).num("attempts") == 1 })
 	s.manager().do("POST", "/subscriptions/"+sub+"/deactivate", nil).want(http.StatusOK)
 	const count = 250 // more than are buried at once
 	for range count - 1 {
@@ -276,11 +266,8 @@ func TestDeadLetterLogHasTheBuried(t *testing.T) {
 	}
 	s.manager().do("DELETE", "/subscriptions/"+sub, nil).want(http.StatusNoContent)
 	lines := map[string]object{}
-	eventually(t, "a line for each", func() bool {
-		text, err := os.ReadFile(filepath.Join(s.dir, "dead.ndjson"))
-		if err != nil {
-			t.Fatal(err)
-		}
+	must.Eventually(t, "a line for each", func() bool {
+		text := must.Get(os.ReadFile(filepath.Join(s.dir, "dead.ndjson")))(t)
 		for line := range bytes.Lines(text) {
 			if bytes.HasSuffix(line, []byte("\n")) {
 				o := decode(t, line)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 const root = "../.."
@@ -17,10 +18,7 @@ const root = "../.."
 // read returns the text of a file of the repository.
 func read(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, file))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, file)))(t)
 	return string(text)
 }
 
@@ -53,10 +51,7 @@ type demo struct {
 
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "Caddyfile.example"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(root, "Caddyfile.example")))(t)
 	d := &demo{ports: strings.NewReplacer("8080", fmt.Sprint(freeport.Get()), "8081", fmt.Sprint(freeport.Get()))}
 	const token = "token {$WEBHOOKS_TOKEN:demo-token} manage\n"
 	example := strings.Replace(string(text), token, token+"\t\t\ttoken "+adminToken+" manage\n", 1)
@@ -70,9 +65,7 @@ func startDemo(t *testing.T) *demo {
 // and more too.
 func (d *demo) shell(lines string) string {
 	d.t.Helper()
-	if err := os.WriteFile(filepath.Join(d.dir, ".curlrc"), []byte("fail\nsilent\nshow-error\n"), 0o600); err != nil {
-		d.t.Fatal(err)
-	}
+	must.Do(d.t, os.WriteFile(filepath.Join(d.dir, ".curlrc"), []byte("fail\nsilent\nshow-error\n"), 0o600))
 	lines = strings.ReplaceAll(d.ports.Replace(lines), "go run ./cmd/caddy", "caddy")
 	cmd := exec.CommandContext(d.t.Context(), "sh", "-ec", lines)
 	cmd.Dir, cmd.Env = d.dir, append(d.env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -102,7 +95,7 @@ func TestDemo(t *testing.T) {
 		t.Error("Caddyfile.example isn't as caddy fmt would write it")
 	}
 	delivered := func(n int) {
-		eventually(t, fmt.Sprintf("%d deliveries that the receiver has verified", n), func() bool {
+		must.Eventually(t, fmt.Sprintf("%d deliveries that the receiver has verified", n), func() bool {
 			return strings.Count(d.log(), `"uri":"/hooks"`) >= n
 		})
 	}
@@ -161,10 +154,7 @@ func (d *demo) newest() string {
 // caddy fmt formats it.
 func TestExampleFile(t *testing.T) {
 	t.Parallel()
-	file, err := filepath.Abs(filepath.Join(root, "Caddyfile.example"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := must.Get(filepath.Abs(filepath.Join(root, "Caddyfile.example")))(t)
 	s := newServer(t, "")
 	for _, args := range [][]string{
 		{"adapt", "--config", file},

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestEgressTLS checks deliveries to a receiver with a certificate of a private CA that
@@ -41,17 +43,12 @@ func TestEgressTLS(t *testing.T) {
 		for _, b := range blocks {
 			text = append(text, pem.EncodeToMemory(b)...)
 		}
-		if err := os.WriteFile(filepath.Join(s.dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(s.dir, name), text, 0o600))
 	}
 	renew := func(name string) {
 		t.Helper()
 		c := ca.issue(name)
-		key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-		if err != nil {
-			t.Fatal(err)
-		}
+		key := must.Get(x509.MarshalPKCS8PrivateKey(c.PrivateKey))(t)
 		write("client.pem", &pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
 		write("client.key", &pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	}
@@ -107,10 +104,7 @@ func newAuthority(t *testing.T) *authority {
 // issue returns a certificate for this machine. The first one is the CA's own.
 func (a *authority) issue(name string) tls.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(a.t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: name},
@@ -123,14 +117,8 @@ func (a *authority) issue(name string) tls.Certificate {
 		template.BasicConstraintsValid, template.IsCA = true, true
 		parent, signer = template, key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
+	der := must.Get(x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer))(a.t)
+	leaf := must.Get(x509.ParseCertificate(der))(a.t)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 

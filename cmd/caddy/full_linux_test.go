@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // smallDisk mounts a disk of 8 MiB with a file that can be removed to make room.
@@ -37,27 +39,21 @@ func (d smallDisk) path(name string) string { return filepath.Join(d.dir, name) 
 
 func (d smallDisk) write(name string, size int64) {
 	d.t.Helper()
-	if err := os.WriteFile(d.path(name), make([]byte, size), 0o600); err != nil {
-		d.t.Fatal(err)
-	}
+	must.Do(d.t, os.WriteFile(d.path(name), make([]byte, size), 0o600))
 }
 
 // use takes all the room that is left.
 func (d smallDisk) use(name string) {
 	d.t.Helper()
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(d.dir, &s); err != nil {
-		d.t.Fatal(err)
-	}
+	must.Do(d.t, syscall.Statfs(d.dir, &s))
 	d.write(name, int64(s.Bavail)*int64(s.Frsize))
 }
 
 // makeRoom removes the ballast.
 func (d smallDisk) makeRoom() {
 	d.t.Helper()
-	if err := os.Remove(d.path("ballast")); err != nil {
-		d.t.Fatal(err)
-	}
+	must.Do(d.t, os.Remove(d.path("ballast")))
 }
 
 // onSmallDisk is a Caddyfile of which each version is known to the store: only
@@ -244,5 +240,5 @@ func TestFullDisk(t *testing.T) {
 // drained waits until no delivery is pending.
 func (s *server) drained() {
 	s.t.Helper()
-	eventually(s.t, "the end of the deliveries", func() bool { return s.reader().get("/status").num("pending") == 0 })
+	must.Eventually(s.t, "the end of the deliveries", func() bool { return s.reader().get("/status").num("pending") == 0 })
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Secrets of providers, as the environment has them.
@@ -419,9 +421,7 @@ func TestInboundHandshakes(t *testing.T) {
 		const token = "qgg8vlvZRS6UYooatFL8Aw"
 		body := []byte(`{"event":"endpoint.url_validation","payload":{"plainToken":"` + token + `"},"event_ts":1654503849680}`)
 		var got struct{ PlainToken, EncryptedToken string }
-		if err := json.Unmarshal(s.post("/zoom", body, zoomHeaders(zoomSecret, now, body)).want(http.StatusOK).body, &got); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, json.Unmarshal(s.post("/zoom", body, zoomHeaders(zoomSecret, now, body)).want(http.StatusOK).body, &got))
 		if got.PlainToken != token || got.EncryptedToken != hexSHA256(zoomSecret, token) {
 			t.Errorf("the answer is %+v", got)
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestInbox checks that a webhook is verified, stored and acknowledged while the app is down,
@@ -63,7 +65,7 @@ http://:{$PORT} {
 	forged[3] ^= 1
 	s.post("/github", forged, h).want(http.StatusUnauthorized)
 
-	eventually(t, "attempts while the app is down", func() bool {
+	must.Eventually(t, "attempts while the app is down", func() bool {
 		return s.delivery("72d3162e-cc78-11e3", "sub_app").num("attempts") >= 2
 	})
 	s.stop()
@@ -136,7 +138,7 @@ http://:{$PORT} {
 	}
 	large := sized(64<<10 + 1)
 	s.post("/", large, standardHeaders(t, standardSecret, "msg_large", time.Now(), large)).want(http.StatusRequestEntityTooLarge)
-	eventually(t, "the word of what is too large", func() bool { return strings.Contains(s.log(), "raise max_payload") })
+	must.Eventually(t, "the word of what is too large", func() bool { return strings.Contains(s.log(), "raise max_payload") })
 
 	// The provider's retry after a restart, with a new signature, is not a second event.
 	s.stop()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
@@ -43,7 +44,7 @@ func TestNodesCrash(t *testing.T) {
 	respond, failures := failFirst()
 	r.answer(respond)
 	nodes[0].subscribe(object{"url": r.url("/"), "event_types": []string{"order.*"}})
-	eventually(t, "news of the subscription", func() bool { return len(nodes[1].reader().list("/subscriptions")) == 1 })
+	must.Eventually(t, "news of the subscription", func() bool { return len(nodes[1].reader().list("/subscriptions")) == 1 })
 	var loads []*load
 	for _, s := range nodes {
 		loads = append(loads, startLoad(s, 4))
@@ -51,7 +52,7 @@ func TestNodesCrash(t *testing.T) {
 	for i := range often(10) {
 		for _, l := range loads {
 			mark := l.count.Load()
-			eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+100 })
+			must.Eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+100 })
 		}
 		dies, stays := nodes[i%2], nodes[(i+1)%2]
 		dies.kill()
@@ -65,7 +66,7 @@ func TestNodesCrash(t *testing.T) {
 		accepted += l.count.Load()
 	}
 	events := r.sameBytes()
-	eventually(t, "the last outcome", func() bool { return nodes[0].reader().get("/status").num("pending") == 0 })
+	must.Eventually(t, "the last outcome", func() bool { return nodes[0].reader().get("/status").num("pending") == 0 })
 	if n := len(nodes[1].reader().list("/dead-letters")); n != 0 {
 		t.Errorf("there are %d dead letters", n)
 	}
@@ -93,7 +94,7 @@ func TestNodeStops(t *testing.T) {
 	if n := nodes[1].reader().get("/status").object("store").list("nodes"); len(n) != 2 {
 		t.Errorf("the nodes are %v", n)
 	}
-	eventually(t, "the metric of two live nodes", func() bool {
+	must.Eventually(t, "the metric of two live nodes", func() bool {
 		return strings.Contains(nodes[1].adminGet("/metrics"), `caddy_webhooks_store_nodes{state="live"} 2`)
 	})
 	nodes[0].signal(syscall.SIGTERM)
@@ -127,7 +128,7 @@ func TestReplayOnAnotherNode(t *testing.T) {
 	at := time.Now()
 	var body []byte
 	n := 0
-	eventually(t, "a refusal by the other node", func() bool {
+	must.Eventually(t, "a refusal by the other node", func() bool {
 		n++
 		body = fmt.Appendf(nil, `{"id":"evt_%d"}`, n)
 		one.post("/stripe", body, stripeHeaders(stripeSecret, at, body)).want(http.StatusOK)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // receiver is a server that receives webhooks: a subscriber's, or an app behind Caddy.
@@ -68,10 +69,7 @@ func downReceiver(t *testing.T) *receiver {
 // up starts to listen.
 func (r *receiver) up() {
 	r.t.Helper()
-	l, err := net.Listen("tcp", r.addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", r.addr))(r.t)
 	r.server = &http.Server{Handler: r.inbox, TLSConfig: r.tls}
 	if r.tls == nil {
 		go r.server.Serve(l)
@@ -160,7 +158,7 @@ func (r *receiver) waitID(id string) *request {
 func (r *receiver) waitFor(what string, enough func([]*request) bool) []*request {
 	r.t.Helper()
 	expired := false
-	limit := time.AfterFunc(patience, func() {
+	limit := time.AfterFunc(must.Patience, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		expired = true

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // versionSecret is one that a version of reloadable signs with.
@@ -62,13 +64,13 @@ func TestReloads(t *testing.T) {
 			mark := l.count.Load()
 			version++
 			s.reload(reloadable(version))
-			eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+20 })
+			must.Eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+20 })
 		}
 		l.stop()
 		return l
 	}
 	settled := func() {
-		eventually(t, "an end of the deliveries", func() bool { // including those that are retried
+		must.Eventually(t, "an end of the deliveries", func() bool { // including those that are retried
 			o := s.reader().get("/status")
 			main := slices.IndexFunc(o.list("subscriptions"), func(sub object) bool { return sub.text("subscription_id") == "sub_main" })
 			return o.num("in_flight") == 0 && o.list("subscriptions")[main].num("pending") == 0
@@ -98,7 +100,7 @@ func TestReloads(t *testing.T) {
 		t.Errorf("the event types of the last version are %v", o)
 	}
 	var now usage
-	eventually(t, "no more goroutines, files and memory in use than before", func() bool {
+	must.Eventually(t, "no more goroutines, files and memory in use than before", func() bool {
 		now = s.usage()
 		return now.goroutines <= idle.goroutines+10 && now.files <= idle.files+5 && now.stores == idle.stores && now.heap <= idle.heap+8<<20
 	})

@@ -13,6 +13,8 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestSecrets uses all features of a server, with the debug log, and then looks for secrets
@@ -234,20 +236,14 @@ func bare(secrets []string) []string {
 // autosaved returns the config that Caddy saves for the next start.
 func (s *server) autosaved() string {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, "config", "caddy", "autosave.json"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(s.dir, "config", "caddy", "autosave.json")))(s.t)
 	return string(text)
 }
 
 // views returns what the views of the store show.
 func views(t *testing.T, file string) string {
 	t.Helper()
-	c, err := sqlite.OpenConn(file, sqlite.OpenReadOnly)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(sqlite.OpenConn(file, sqlite.OpenReadOnly))(t)
 	defer c.Close()
 	var out strings.Builder
 	for _, view := range []string{"events", "subscriptions", "deliveries", "attempts", "dead_letters"} {

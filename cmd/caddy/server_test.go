@@ -20,11 +20,8 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
-
-// patience is the limit of every wait for something that must happen. It is long enough for
-// slow machines, and not used to measure anything.
-const patience = 3 * time.Minute
 
 // The tokens of the API, and what they allow.
 const (
@@ -93,10 +90,7 @@ type machine struct {
 func newServer(t *testing.T, caddyfile string, env ...string) *server {
 	t.Helper()
 	// Not t.TempDir, whose paths can be too long for a socket.
-	dir, err := os.MkdirTemp("", "caddy-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := must.Get(os.MkdirTemp("", "caddy-"))(t)
 	port := freeport.Get()
 	s := &server{t, &machine{
 		dir: dir, out: new(output),
@@ -135,17 +129,13 @@ func (s *server) file() string { return filepath.Join(s.dir, "Caddyfile") }
 // write replaces the Caddyfile.
 func (s *server) write(caddyfile string) {
 	s.t.Helper()
-	if err := os.WriteFile(s.file(), []byte(caddyfile), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	must.Do(s.t, os.WriteFile(s.file(), []byte(caddyfile), 0o600))
 }
 
 // start starts the process and waits until it serves.
 func (s *server) start() {
 	s.t.Helper()
-	if err := s.tryStart(); err != nil {
-		s.t.Fatal(err)
-	}
+	must.Do(s.t, s.tryStart())
 }
 
 // tryStart is start for configs that may be refused. The error contains Caddy's output.
@@ -161,7 +151,7 @@ func (s *server) tryStart() error {
 		config, err := io.ReadAll(res.Body)
 		return err == nil && res.StatusCode == http.StatusOK && len(config) > len("null\n")
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(must.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-s.done:
 			s.cmd = nil
@@ -183,9 +173,7 @@ func (s *server) launch() {
 	}
 	cmd := s.command(context.Background(), "run", "--config", s.file(), "--adapter", "caddyfile")
 	cmd.Stdout, cmd.Stderr = s.out, s.out
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	must.Do(s.t, cmd.Start())
 	done := make(chan struct{})
 	s.cmd, s.done = cmd, done
 	go func() {
@@ -234,7 +222,7 @@ func (s *server) gone() error {
 	case <-s.done:
 		s.cmd = nil
 		return s.err
-	case <-time.After(patience):
+	case <-time.After(must.Patience):
 		return errors.New("it is still there")
 	}
 }
@@ -297,11 +285,8 @@ func (s *server) load(caddyfile string) string {
 		s.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	eventually(s.t, "an end of the other config's listener", func() bool { return s.listeners() <= 1 })
+	body := must.Get(io.ReadAll(res.Body))(s.t)
+	must.Eventually(s.t, "an end of the other config's listener", func() bool { return s.listeners() <= 1 })
 	if res.StatusCode == http.StatusOK {
 		return ""
 	}
@@ -340,15 +325,9 @@ func (s *server) adminClient() *http.Client {
 // adminGet reads from the admin endpoint.
 func (s *server) adminGet(path string) string {
 	s.t.Helper()
-	res, err := s.adminClient().Get("http://caddy" + path)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	res := must.Get(s.adminClient().Get("http://caddy" + path))(s.t)
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(res.Body))(s.t)
 	if res.StatusCode != http.StatusOK {
 		s.t.Fatalf("GET %s from the admin endpoint: %s: %s", path, res.Status, body)
 	}
@@ -373,7 +352,7 @@ func (s *server) cli(args ...string) result { return s.cliWith("", args...) }
 // cliWith is cli with a standard input.
 func (s *server) cliWith(stdin string, args ...string) result {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), must.Patience)
 	defer cancel()
 	cmd := s.command(ctx, args...)
 	var stdout, stderr bytes.Buffer
@@ -402,13 +381,3 @@ type output struct{ logged.Buffer }
 func (o *output) len() int { return len(o.String()) }
 
 func (o *output) after(mark int) string { return o.String()[mark:] }
-
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func hmacSHA256(key []byte, parts ...string) []byte {
@@ -284,7 +285,7 @@ http://127.0.0.1:{$IN} {
 	s := startServer(t, subscriptions("github"), env...)
 	before := s.publish(event{Type: "order.created"})
 	s.settled(before, "sub_old", "delivered")
-	eventually(t, "a refusal", func() bool { return s.delivery(before, "sub_new").num("attempts") > 0 })
+	must.Eventually(t, "a refusal", func() bool { return s.delivery(before, "sub_new").num("attempts") > 0 })
 
 	s.reload(subscriptions("github standard-webhooks"))
 	during := s.publish(event{Type: "order.paid"})
@@ -296,7 +297,7 @@ http://127.0.0.1:{$IN} {
 	s.reload(subscriptions("standard-webhooks"))
 	after := s.publish(event{Type: "order.shipped"})
 	s.settled(after, "sub_new", "delivered")
-	eventually(t, "a refusal", func() bool { return s.delivery(after, "sub_old").num("attempts") > 0 })
+	must.Eventually(t, "a refusal", func() bool { return s.delivery(after, "sub_old").num("attempts") > 0 })
 	if d := s.delivery(after, "sub_old"); d.text("state") != "pending" {
 		t.Errorf("got %v, want a pending delivery", d)
 	}

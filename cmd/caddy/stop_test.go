@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestDrain checks that a stop waits for attempts in progress, and stores their outcomes.
@@ -20,7 +22,7 @@ func TestDrain(t *testing.T) {
 	r.wait(1)
 	mark := s.out.len()
 	s.signal(syscall.SIGTERM)
-	eventually(t, "the word of what is waited for", func() bool { return strings.Contains(s.out.after(mark), "waiting for those in flight") })
+	must.Eventually(t, "the word of what is waited for", func() bool { return strings.Contains(s.out.after(mark), "waiting for those in flight") })
 	if !s.running() {
 		t.Error("caddy did not wait for the attempt")
 	}
@@ -89,7 +91,7 @@ func TestStopsUnderLoad(t *testing.T) {
 	l := startLoad(s, 2)
 	for i := range often(5) {
 		mark := l.count.Load()
-		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+200 })
+		must.Eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+200 })
 		if o := s.reader().get("/status"); o.num("pending") <= o.num("in_flight") {
 			t.Errorf("nothing waits before the stop: %v", o)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestStoreFile checks that only the owner can read the store's file.
@@ -19,10 +21,7 @@ func TestStoreFile(t *testing.T) {
 	s := startServer(t, withOptions(local))
 	s.publish(event{Type: "a"})
 	for _, file := range []string{s.db, s.db + "-wal"} {
-		info, err := os.Stat(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		info := must.Get(os.Stat(file))(t)
 		if mode := info.Mode().Perm(); mode != 0o600 {
 			t.Errorf("%s has the mode %v, want 0600", file, mode)
 		}
@@ -34,18 +33,10 @@ func TestForeignStore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	other := filepath.Join(dir, "other.db")
-	c, err := sqlite.OpenConn(other, sqlite.OpenCreate, sqlite.OpenReadWrite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sqlitex.ExecuteScript(c, "CREATE TABLE delivery (id INTEGER PRIMARY KEY); INSERT INTO delivery VALUES (7);", nil); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(sqlite.OpenConn(other, sqlite.OpenCreate, sqlite.OpenReadWrite))(t)
+	must.Do(t, sqlitex.ExecuteScript(c, "CREATE TABLE delivery (id INTEGER PRIMARY KEY); INSERT INTO delivery VALUES (7);", nil))
 	c.Close()
-	foreign, err := os.ReadFile(other)
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := must.Get(os.ReadFile(other))(t)
 	newer := bytes.Clone(foreign)
 	copy(newer[68:], "whks")             // our application id
 	copy(newer[60:], []byte{0, 0, 9, 9}) // the format of a future version
@@ -63,13 +54,9 @@ func TestForeignStore(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, withOptions(local))
-			if err := os.WriteFile(s.db, f.content, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.WriteFile(s.db, f.content, 0o644))
 			old := time.Now().Add(-time.Hour).Truncate(time.Second)
-			if err := os.Chtimes(s.db, old, old); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.Chtimes(s.db, old, old))
 			err := s.tryStart()
 			if err == nil {
 				t.Fatal("it was opened")
@@ -85,9 +72,7 @@ func TestForeignStore(t *testing.T) {
 	t.Run("a directory", func(t *testing.T) {
 		t.Parallel()
 		s := newServer(t, withOptions(local))
-		if err := os.Mkdir(s.db, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Mkdir(s.db, 0o700))
 		if err := s.tryStart(); err == nil || !strings.Contains(err.Error(), "directory") {
 			t.Errorf("the error is %v", err)
 		}
@@ -98,9 +83,7 @@ func TestForeignStore(t *testing.T) {
 			t.Skip("root can read every file")
 		}
 		s := newServer(t, withOptions(local))
-		if err := os.WriteFile(s.db, nil, 0o000); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(s.db, nil, 0o000))
 		if err := s.tryStart(); err == nil || !strings.Contains(err.Error(), "permission denied") {
 			t.Errorf("the error is %v", err)
 		}
@@ -109,9 +92,7 @@ func TestForeignStore(t *testing.T) {
 		t.Parallel()
 		s := startServer(t, withOptions(local))
 		file := filepath.Join(s.dir, "diary.txt")
-		if err := os.WriteFile(file, []byte("Dear diary,\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(file, []byte("Dear diary,\n"), 0o600))
 		refusal := s.load(strings.Replace(withOptions(local), "{$DB}", file, 1))
 		if !strings.Contains(refusal, "not a SQLite database") {
 			t.Errorf("the refusal is %q", refusal)
@@ -126,14 +107,8 @@ func TestForeignStore(t *testing.T) {
 // it and its lock.
 func (s *server) untouched(content []byte, modified time.Time) {
 	s.t.Helper()
-	got, err := os.ReadFile(s.db)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	info, err := os.Stat(s.db)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	got := must.Get(os.ReadFile(s.db))(s.t)
+	info := must.Get(os.Stat(s.db))(s.t)
 	if !bytes.Equal(got, content) || info.Mode().Perm() != 0o644 || !info.ModTime().Equal(modified) {
 		s.t.Errorf("the file was changed: %d bytes of %d, mode %v, modified %v", len(got), len(content), info.Mode(), info.ModTime())
 	}
@@ -172,11 +147,9 @@ func TestRollingRestart(t *testing.T) {
 	second := newServer(t, strings.Replace(withOptions(local), "{$DB}", first.db, 1))
 	started := make(chan error)
 	go func() { started <- second.tryStart() }()
-	eventually(t, "the start of the second", func() bool { return strings.Contains(second.log(), "admin endpoint started") })
+	must.Eventually(t, "the start of the second", func() bool { return strings.Contains(second.log(), "admin endpoint started") })
 	first.stop()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, <-started)
 	if got := second.reader().get("/events/" + id).text("event_id"); got != id {
 		t.Errorf("the second has %q", got)
 	}

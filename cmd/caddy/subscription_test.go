@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestCaddyfileSubscription checks that subscriptions in the Caddyfile, with a scheme that
@@ -94,7 +96,7 @@ func TestRotationEnds(t *testing.T) {
 	r := newReceiver(t)
 	id, old := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 	rotated := s.manager().do("POST", "/subscriptions/"+id+"/rotate-secret", nil).want(http.StatusOK).object()
-	eventually(t, "the end of the old secret", func() bool {
+	must.Eventually(t, "the end of the old secret", func() bool {
 		return time.Now().After(parseTime(t, rotated.text("previous_secret_expires")))
 	})
 	d := r.waitID(s.publish(event{Type: "a"}))
@@ -145,7 +147,7 @@ func TestGone(t *testing.T) {
 	sub, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 	id := s.publish(event{Type: "a"})
 	var o object
-	eventually(t, "the end of the subscription", func() bool {
+	must.Eventually(t, "the end of the subscription", func() bool {
 		o = s.reader().get("/subscriptions/" + sub)
 		return o["active"] == false
 	})

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestDeleteTenant kills the server while it deletes a tenant. A second request completes
@@ -51,7 +53,7 @@ func TestDeleteTenant(t *testing.T) {
 						res.Body.Close()
 					}
 				}()
-				eventually(t, "the beginning", func() bool { return !has("acme-0") })
+				must.Eventually(t, "the beginning", func() bool { return !has("acme-0") })
 				s.kill()
 				<-broken
 				s.start()
@@ -76,10 +78,7 @@ func TestDeleteTenant(t *testing.T) {
 			}
 			s.stop()
 			shows(t, s.cli("webhooks", "store", "compact", "--store", s.db).stdout, "Compacted")
-			file, err := os.ReadFile(s.db)
-			if err != nil {
-				t.Fatal(err)
-			}
+			file := must.Get(os.ReadFile(s.db))(t)
 			for _, gone := range []string{marked, strings.TrimPrefix(secret, "whsec_"), sub} {
 				if bytes.Contains(file, []byte(gone)) {
 					t.Errorf("%s is still in the file", gone)

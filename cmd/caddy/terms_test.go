@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // The secrets of terms.
@@ -113,9 +115,7 @@ func TestChoosingAScheme(t *testing.T) {
 	none, one := s.dir+"/none.json", s.dir+"/one.json"
 	for file, handlers := range map[string]string{none: "", one: `{"handler":"webhook_verify","provider":"github","secrets":["` + termsShop + `"]}`} {
 		text := fmt.Sprintf(`{"apps":{"http":{"servers":{"s":{"listen":[":1"],"routes":[{"handle":[%s]}]}}}}}`, handlers)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(file, []byte(text), 0o600))
 	}
 	for name, c := range map[string]struct {
 		args  []string

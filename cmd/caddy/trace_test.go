@@ -14,6 +14,8 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // traces is a receiver of OpenTelemetry's spans.
@@ -120,7 +122,7 @@ func (c *traces) where(name string, holds func(span) bool) []span {
 func (c *traces) one(name, trace string) span {
 	c.t.Helper()
 	var found []span
-	eventually(c.t, "the span "+name, func() bool {
+	must.Eventually(c.t, "the span "+name, func() bool {
 		found = c.where(name, func(s span) bool { return s.trace == trace })
 		return len(found) > 0
 	})
@@ -239,7 +241,7 @@ http://:{$PORT} {
 	s.start()
 	s.settled(id, "sub_app", "delivered")
 	var later []span
-	eventually(t, "the second attempt's span", func() bool {
+	must.Eventually(t, "the second attempt's span", func() bool {
 		later = collected.where("deliver github.push", func(s span) bool { return s.trace != trace })
 		return len(later) > 0
 	})
@@ -265,7 +267,7 @@ http://:{$PORT} {
 
 	s.publish(event{Type: "github.manual"}) // by the API, which this site doesn't trace
 	app.wait(3)
-	eventually(t, "a trace of its own", func() bool {
+	must.Eventually(t, "a trace of its own", func() bool {
 		p := collected.where("publish github.manual", func(span) bool { return true })
 		return len(p) == 1 && len(collected.where("deliver github.manual", func(s span) bool { return s.trace == p[0].trace && s.parent == p[0].id })) == 1
 	})
@@ -298,11 +300,11 @@ func TestCollectorRefuses(t *testing.T) {
 	s := startServer(t, withOptions(local), collected.env()...)
 	for batch := 1; batch <= 3; batch++ {
 		s.publish(event{Type: "a"})
-		eventually(t, "a batch that is refused", func() bool { return collected.refusals() >= batch })
+		must.Eventually(t, "a batch that is refused", func() bool { return collected.refusals() >= batch })
 	}
 	collected.refuse(false)
 	s.publish(event{Type: "b"})
-	eventually(t, "a line about the collector that recovered", func() bool { return strings.Contains(s.log(), "spans are taken again") })
+	must.Eventually(t, "a line about the collector that recovered", func() bool { return strings.Contains(s.log(), "spans are taken again") })
 	for what, want := range map[string]int{"spans are lost": 1, "spans are taken again": 1, `"msg":"traces export`: 0} {
 		if got := strings.Count(s.log(), what); got != want {
 			t.Errorf("the log has %q %d times, want %d", what, got, want)
