@@ -24,6 +24,8 @@ const (
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
 	codeDiskFull      = "53100"
+	codeBytes         = "22021" // character_not_in_repertoire
+	codeUntranslated  = "22P05" // untranslatable_character
 	codeNoPrivilege   = "42501"
 	codeReadOnly      = "25006"
 	codeTooIdle       = "25P03" // idle_in_transaction_session_timeout
@@ -73,6 +75,8 @@ func classify(err error) (kind error, hint string) {
 			return store.ErrUnavailable, "it can't be written to: give the address of the primary, not of a standby"
 		case code == codeNoPrivilege:
 			return store.ErrUnavailable, "let the user of the connection string create the schema webhooks, or have it: GRANT CREATE ON DATABASE … TO …, or ALTER SCHEMA webhooks OWNER TO …"
+		case code == codeBytes, code == codeUntranslated:
+			return store.ErrUnavailable, "it can't store every text: use a database with the encoding UTF8, and don't set another client_encoding"
 		case code == codeNoDatabase:
 			return store.ErrUnavailable, "create the database, or name another one in the connection string"
 		case code == codeNoSchema, code == codeNoTable:

@@ -196,6 +196,9 @@ func setKeepalive(ctx context.Context, conn *pgconn.PgConn) error {
 
 // join makes this process one of the nodes that share the store.
 func (s *Store) join(ctx context.Context) error {
+	if err := s.checkEncoding(ctx); err != nil {
+		return err
+	}
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
@@ -203,6 +206,14 @@ func (s *Store) join(ctx context.Context) error {
 		return err
 	}
 	return s.register(ctx)
+}
+
+// checkEncoding returns an error if the server can't take every text. A receiver could
+// otherwise send one that keeps the outcomes of all attempts from being stored. UTF-8 is
+// stored as it is by encodings that allow any byte, but not by EUC_JP, for example.
+func (s *Store) checkEncoding(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `SELECT $1::text`, "Ж😀")
+	return err
 }
 
 // checkDurability warns if the server confirms transactions that it may lose. It
