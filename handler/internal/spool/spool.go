@@ -32,7 +32,7 @@ func (e *Error) Error() string {
 	if errors.Is(e.err, room.ErrFull) {
 		return "keeping a body in a temporary file: the files of all bodies together are as large as they may be; set max_body to what the provider sends, so that others can't fill them"
 	}
-	return fmt.Sprintf("keeping a body in a temporary file: %v; make sure that %s has free space, or set TMPDIR to a directory that has", e.err, os.TempDir())
+	return fmt.Sprintf("keeping a body in a temporary file: %v; make sure that %s is writable and has free space, or set TMPDIR to a directory that is and has", e.err, os.TempDir())
 }
 
 func (e *Error) Unwrap() error { return e.err }
