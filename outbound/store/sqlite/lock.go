@@ -58,7 +58,7 @@ func acquireLock(ctx context.Context, path string, wait time.Duration, log *slog
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("opening the store: %w: %s has %s open; stop it, or give each its own path", store.ErrInUse, holder(path), path)
 	}
-	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write it and its directory", path, err)
+	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; use a local disk, and let the user that runs this write it and its directory", path, err)
 }
 
 // keep checks that the lock is where others look for it. If somebody has deleted its file,

@@ -89,7 +89,7 @@ func TestLockOfAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	must.Do(t, os.Mkdir(path+".lock", 0o700)) // root can open anything else
 	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
-	if err == nil || !strings.Contains(err.Error(), path+".lock") || !strings.HasSuffix(err.Error(), "let the user that runs this write it and its directory") {
+	if err == nil || !strings.Contains(err.Error(), path+".lock") || !strings.HasSuffix(err.Error(), "use a local disk, and let the user that runs this write it and its directory") {
 		t.Errorf("got error %v", err)
 	}
 }
