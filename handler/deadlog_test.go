@@ -1,15 +1,18 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
@@ -123,6 +126,38 @@ func TestDeadLog(t *testing.T) {
 		d.wrote(t, "after the end")
 		if n := deadCounted(t) - before; n != float64(d.last) {
 			t.Errorf("the metric counted %v, want %d", n, d.last)
+		}
+	})
+}
+
+// slow is a handler of Caddy events that takes its time. It has the number of events.
+type slow struct{ handled atomic.Int64 }
+
+func (s *slow) Handle(context.Context, caddy.Event) error {
+	time.Sleep(noticeFinish / 4)
+	s.handled.Add(1)
+	return nil
+}
+
+// When the config ends, waiting events are emitted for a while. Those that are left are
+// dropped, and counted.
+func TestEventsThatWaitAtTheEnd(t *testing.T) {
+	const all = 100
+	synctest.Test(t, func(t *testing.T) {
+		d, handler := newDeaths(), &slow{}
+		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+		defer cancel()
+		d.ctx, d.events = ctx, new(caddyevents.App)
+		must.Do(t, d.events.Provision(ctx))
+		must.Do(t, d.events.On("delivery_dead", handler))
+		for range all {
+			d.Operational(&outbound.OperationalEvent{Type: outbound.DeliveryDead})
+		}
+		d.start()
+		d.stop()
+		handled, written := handler.handled.Load(), d.written()
+		if dropped := fmt.Sprintf("events=%d\n", all-handled); handled < 4 || handled == all || !strings.HasSuffix(written, dropped) {
+			t.Errorf("%d of %d events were emitted, and the log says %q, want 4 or more, and %q", handled, all, written, dropped)
 		}
 	})
 }
