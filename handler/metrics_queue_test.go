@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/freeport"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
 // The metrics that alerts are based on exist in every state.
@@ -61,7 +62,22 @@ func TestQueueMetrics(t *testing.T) {
 		}
 	}
 	admin(t, "POST", "/webhooks/events", `{"event_type":"busy","payload":1}`)
+	must.Eventually(t, "the attempt in flight", func() bool { return strings.Contains(scrape(), "caddy_webhooks_delivery_attempts_in_flight 1\n") })
 	must.Eventually(t, "the age of the delivery that is due", func() bool { return !strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n") })
+}
+
+// A node that is not heard from is counted as lapsed, on which an alert is based.
+func TestNodeMetrics(t *testing.T) {
+	dsn := pgtest.Database(t)
+	runCaddy(t, "webhooks {\nstore postgres "+dsn+"\n}", "")
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the database is dropped
+	must.Eventually(t, "the node that has lapsed", func() bool {
+		pgtest.Execute(t, dsn, `INSERT INTO webhooks.node (number, session, until, host) VALUES (99, 1, now() - interval '1 second', 'gone')
+			ON CONFLICT (number) DO UPDATE SET session = excluded.session`) // others end its session
+		forgetFigures()
+		metrics := admin(t, "GET", "/metrics", "").body
+		return strings.Contains(metrics, `caddy_webhooks_store_nodes{state="lapsed"} 1`) && strings.Contains(metrics, `caddy_webhooks_store_nodes{state="live"} 1`)
+	})
 }
 
 // unreached returns options with a subscription whose receiver doesn't exist.

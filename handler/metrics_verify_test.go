@@ -51,3 +51,16 @@ func TestVerdictsAreCounted(t *testing.T) {
 		})
 	}
 }
+
+// The memory of bodies is reported while they are held.
+func TestBodyMemoryMetric(t *testing.T) {
+	part := bodies.Part()
+	before := counted(t, verifyMetrics.memory)
+	part.Grow(1 << 20)
+	defer part.Release()
+	for name, n := range counted(t, verifyMetrics.memory) {
+		if got := n - before[name]; got != 1<<20 {
+			t.Errorf("got %v more bytes, want 1 MiB", got)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func counted(t *testing.T, metrics ...prometheus.Collector) map[string]float64 {
 			for _, label := range m.Label {
 				name += " " + label.GetValue()
 			}
-			counts[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			counts[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return counts
@@ -98,7 +98,7 @@ func TestOutcomesAreCounted(t *testing.T) {
 	after := counted(t, metrics...)
 	for name, want := range map[string]float64{
 		"delivery_attempts_total ok": 1, "delivery_attempts_total status": 2, "delivery_attempt_duration_seconds": 3,
-		"deliveries_settled_total delivered": 1, "deliveries_settled_total dead": 3, "deliveries_unjudged_total": 1,
+		"deliveries_settled_total delivered": 1, "deliveries_settled_total dead": 3, "deliveries_settled_total pending": 0, "deliveries_unjudged_total": 1,
 		"events_published_total stored": 1, "events_published_total refused": 1, "events_published_total failed": 1, "publish_duration_seconds": 1,
 	} {
 		if got := after["caddy_webhooks_"+name] - before["caddy_webhooks_"+name]; got != want {

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -320,5 +321,24 @@ func TestStatusOfABody(t *testing.T) {
 	}
 	if _, err := w.Write([]byte("done")); err != nil || !succeeded(w, false) {
 		t.Errorf("a body without a status doesn't count as success (%v)", err)
+	}
+}
+
+// A message that is forgotten early, since the memory is full, is counted.
+func TestEvictionsAreCounted(t *testing.T) {
+	runCaddy(t, "", "") // or the memory would have messages of another test
+	replays := must.Get(acquireReplays())(t)
+	t.Cleanup(func() { must.Do(t, releaseReplays()) })
+	before := counted(t, verifyMetrics.evictions)
+	for i := range uint32(replayCapacity + 3) {
+		var key [32]byte
+		binary.BigEndian.PutUint32(key[:], i)
+		replays.Begin(key, time.Hour)
+		replays.Commit(key)
+	}
+	for name, n := range counted(t, verifyMetrics.evictions) {
+		if got := n - before[name]; got != 3 {
+			t.Errorf("got %v more, want 3", got)
+		}
 	}
 }
