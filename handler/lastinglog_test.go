@@ -39,6 +39,10 @@ func TestLastingLog(t *testing.T) {
 	if got := out.String(); !strings.Contains(got, "msg=later a=1 g.b=2 g.c=3") {
 		t.Errorf("got %q in the later log", got)
 	}
+	out.Reset()
+	if log.Debug("below its level"); out.Len() > 0 {
+		t.Errorf("got %q in a log of level INFO", &out)
+	}
 }
 
 // After a reload, a store that was opened by the previous config writes to the log of

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
@@ -68,4 +70,36 @@ func TestOmittedRefusals(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An entry describes the request as it was sent, not as it was rewritten, and says if
+// the fault is the server's.
+func TestRefusalEntries(t *testing.T) {
+	core, lines := observer.New(zap.DebugLevel)
+	l := newRefusalLog(zap.New(core))
+	r := prepared(httptest.NewRequest(http.MethodPost, "/sent?token=secret", nil))
+	r.Method, r.URL.Path = http.MethodGet, "/rewritten"
+	refused := &verdict{kind: kindRefused, reason: reasonNoRoom}
+	failed := &verdict{kind: kindRefused, reason: reasonNoRoom, err: errors.New("no space left on device")}
+	unenforced := &verdict{kind: kindUnenforced, reason: reasonNoRoom}
+	for _, tt := range []struct {
+		v       *verdict
+		level   zapcore.Level
+		message string
+	}{
+		{refused, zap.WarnLevel, "webhook refused"},
+		{failed, zap.ErrorLevel, "webhook refused"},
+		{unenforced, zap.WarnLevel, "webhook would be refused (enforce off)"},
+	} {
+		l.writeVerdict(r, tt.v)
+		entry := lines.TakeAll()[0]
+		fields := entry.ContextMap()
+		if entry.Level != tt.level || entry.Message != tt.message || fields["method"] != "POST" || fields["path"] != "/sent" {
+			t.Errorf("got %v %q with %v, want %v %q with POST /sent", entry.Level, entry.Message, fields, tt.level, tt.message)
+		}
+	}
+	l.writeOmitted(r, []string{strings.Repeat("X", 1<<10)})
+	if names := lines.TakeAll()[0].ContextMap()["headers"].(string); len(names) > 300 {
+		t.Errorf("got %d bytes of header names", len(names))
+	}
 }

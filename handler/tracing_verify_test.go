@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -47,6 +48,9 @@ func TestVerifySpan(t *testing.T) {
 			span := spans[0]
 			if span.Name() != "webhook verify" || span.Parent().SpanID() != parent.SpanContext().SpanID() {
 				t.Errorf("got span %q with parent %s", span.Name(), span.Parent().SpanID())
+			}
+			if code := span.Status().Code; code != codes.Unset { // it is no fault of the server's
+				t.Errorf("got status %v", code)
 			}
 			got := attribute.NewSet(span.Attributes()...)
 			if want := attribute.NewSet(tt.want...); !got.Equals(&want) {
