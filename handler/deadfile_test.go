@@ -62,6 +62,9 @@ func TestDeadLetterLog(t *testing.T) {
 	if info, err := os.Stat(f.path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("got mode %v (%v), want 0600", info.Mode(), err)
 	}
+	if info, err := os.Stat(filepath.Dir(f.path)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("got mode %v (%v) of its directory, want 0700", info.Mode(), err)
+	}
 	f.close()
 	if n, err := f.append(some(1)); n != 0 || err == nil {
 		t.Errorf("wrote %d dead letters to a closed log (%v), want an error", n, err)
