@@ -49,6 +49,7 @@ func TestScannerSaysWhere(t *testing.T) {
 		"1 // two":                "line 1, column 3 (byte 2): expected the end, found '/'",
 		"\ufeff1":                 "line 1, column 1 (byte 0): it begins with a byte order mark, which JSON does not allow",
 		"\"é\xff\"":               "line 1, column 4 (byte 3): it is not UTF-8",
+		"\"\ufffd\xff\"":          "line 1, column 5 (byte 4): it is not UTF-8",
 		"\"\xed\xa0\x80\"":        "line 1, column 2 (byte 1): it is not UTF-8",
 		"[\x00]":                  `line 1, column 2 (byte 1): expected a value, found '\x00'`,
 		strings.Repeat("[", 1001): "line 1, column 1001 (byte 1000): arrays and objects are nested more than 1000 deep",
@@ -62,7 +63,7 @@ func TestScannerSaysWhere(t *testing.T) {
 func TestScannerTakesJSON(t *testing.T) {
 	for _, text := range []string{
 		"0", "-0", "1.5e-10", "1E+2", "true", " false ", "null\n", `""`, `"\"\\\/\b\f\n\r\t\u00fF"`, `"\ud800"`,
-		"[]", "{}", "[[],{}]", `{"":{"a":[1,{"b":null}],"a":[]}}`, "\t[ 1 , 2 ]\r\n", "\"\u2028\U0001f600\x7f\"",
+		"[]", "{}", "[[],{}]", "[{},[1]]", `{"":{"a":[1,{"b":null}],"a":[]}}`, "\t[ 1 , 2 ]\r\n", "\"\u2028\U0001f600\x7f\"",
 		strings.Repeat("[", 1000) + strings.Repeat("]", 1000),
 		strings.Repeat(`{"a":`, 1000) + "1" + strings.Repeat("}", 1000),
 	} {
