@@ -315,6 +315,11 @@ func TestPublishBeforeVerify(t *testing.T) {
 			event_id {http.webhook.id}
 		}
 	}
+	route /tenant {
+		webhook_publish github.push {
+			tenant {http.webhook.id}
+		}
+	}
 	route /none {
 		webhook_publish order.created
 	}
@@ -324,7 +329,7 @@ func TestPublishBeforeVerify(t *testing.T) {
 		}
 		webhook_publish github.{http.webhook.event_type}
 	}`)
-	for path, status := range map[string]int{"wrong": 403, "id": 403, "none": 202, "rollout": 202} {
+	for path, status := range map[string]int{"wrong": 403, "id": 403, "tenant": 403, "none": 202, "rollout": 202} {
 		for _, body := range []string{"{}", ""} {
 			do(t, post(t, s.url+"/"+path, body)).want(t, status)
 		}
