@@ -206,7 +206,7 @@ func TestLostAnswerToARelease(t *testing.T) {
 	published.Deliveries[0].Hold = true
 	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p, published}}))
 	wantClaimed(t, s, 1, 1)
-	w.loseAnswer("SET holder = NULL, again = NULL WHERE id = ANY")
+	w.loseAnswer("SET holder = NULL, again = NULL WHERE id = ANY($1)")
 	must.Do(t, s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}))
 	<-w.lost
 	wantClaimed(t, s, 1, 1)
