@@ -152,14 +152,18 @@ func TestNodeThatIsCutOff(t *testing.T) {
 	p := publication(store.NewIDs(0, 0, time.Now), 1)
 	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	wantClaimed(t, s, 1, 1)
-	w.sever(true)
-	loses(t, s)
-	if err := s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}); err != nil {
-		t.Error(err)
+	for range 2 {
+		w.sever(true)
+		loses(t, s)
+		if err := s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}); err != nil {
+			t.Error(err)
+		}
+		w.sever(false)
+		for range 2 { // the first may come from a beat that began before
+			waits(t, s, 1)
+		}
+		wantClaimed(t, s, 1, 1)
 	}
-	w.sever(false)
-	waits(t, s, 1)
-	wantClaimed(t, s, 1, 1)
 }
 
 // TestLostAnswerToACommit checks that a commit may have succeeded although its answer was
