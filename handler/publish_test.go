@@ -232,26 +232,30 @@ func TestPublishDropped(t *testing.T) {
 			url https://app.example/
 			event_types *
 		}`)
-	s := serveSite(t, options, `webhook_publish order.created {
+	s := serveSite(t, options, `webhook_publish order.{header.X-Verb} {
 		event_id {header.X-Delivery}
 	}`)
-	publish := func(body string, status int) (answer, logged string) {
+	publish := func(verb, body string, status int) (answer, logged string) {
 		r := post(t, s.url, body)
 		r.Header.Set("X-Delivery", "one")
+		r.Header.Set("X-Verb", verb)
 		answer = do(t, r).want(t, status).body
 		return answer, string(must.Get(os.ReadFile(log))(t))
 	}
-	publish("first", 202)
-	again, logged := publish("first", 200)
+	publish("created", "first", 202)
+	again, logged := publish("created", "first", 200)
 	if strings.Contains(logged, "dropped") {
 		t.Errorf("an identical event was logged as dropped: %s", logged)
 	}
-	other, logged := publish("second", 200)
+	other, logged := publish("created", "second", 200)
 	if other != again || !strings.Contains(other, `"deliveries":1,"duplicate":true`) {
 		t.Errorf("got %s, want %s, as for an identical event", other, again)
 	}
 	if !strings.Contains(logged, "event dropped") || !strings.Contains(logged, `"event_id":"one"`) || strings.Contains(logged, "second") {
 		t.Errorf("logged %s", logged)
+	}
+	if other, _ := publish("deleted", "first", 200); other != again {
+		t.Errorf("got %s for another type, want %s", other, again)
 	}
 }
 
@@ -490,7 +494,7 @@ func TestErrorRoutePublishesOnlyWhatIsVerified(t *testing.T) {
 func TestPublishUnknownType(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
-	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
+	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push", "acme/check {http.webhook.event_type}": "acme.check_unknown"} {
 		got := must.Get((&Publish{EventType: written, refusals: newRefusalLog(zap.NewNop())}).event(r, nil, nil))(t)
 		if got.Type != want || got.ContentType != "application/octet-stream" {
 			t.Errorf("%s: got event type %s with content type %s, want %s", written, got.Type, got.ContentType, want)
