@@ -50,3 +50,19 @@ func TestClaimLeavesNothingUnsure(t *testing.T) {
 		t.Error("the store is unsure about what it holds")
 	}
 }
+
+// TestDuplicateHoldsNothing checks that the deliveries of an event that isn't stored are
+// not remembered as held.
+func TestDuplicateHoldsNothing(t *testing.T) {
+	s := must.Get(Open(t.Context(), Config{DSN: pgtest.Database(t)}))(t)
+	defer s.Close()
+	ids := store.NewIDs(0, 0, time.Now)
+	for _, want := range []store.Outcome{store.Stored, store.Duplicate} {
+		e := &store.Event{Key: ids.Next(), ID: "chosen", Type: "order.created", Payload: []byte(`{}`)}
+		p := &store.Publication{Event: e, Chosen: true, Deliveries: []store.NewDelivery{{ID: ids.Next(), Subscription: 1, Due: time.Now(), Hold: true}}}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
+		if n := len(s.holds.held); n != 1 || p.Result.Outcome != want {
+			t.Errorf("got outcome %v and %d deliveries held, want %v and that of the first event", p.Result.Outcome, n, want)
+		}
+	}
+}
