@@ -35,6 +35,15 @@ func TestEgressTLSInJSON(t *testing.T) {
 	}
 }
 
+// A client certificate without its key, or the key alone, is refused.
+func TestHalfAClientCertificate(t *testing.T) {
+	for _, half := range []EgressTLS{{ClientCertificateFile: "client.pem"}, {ClientCertificateKeyFile: "client.key"}} {
+		if got, err := half.clientCertificates(); err == nil {
+			t.Errorf("%+v: got %d certificates and no error", half, len(got))
+		}
+	}
+}
+
 // The CAs of all pools are trusted, and the system's only if its pool is one of them or
 // there is none.
 func TestTrustPools(t *testing.T) {
