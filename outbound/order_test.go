@@ -174,7 +174,7 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 // A node whose delivery another one has taken over attempts none of those that come after
 // it, which are the other's, too.
 func TestOrderWhenADeliveryIsTakenOver(t *testing.T) {
-	nodes, dsn := startNodes(t, 2)
+	nodes, dsn := startNodesLeased(t, 2, time.Minute) // long enough for the other one not to notice that it never claimed them
 	a, b, r := nodes[0], nodes[1], newReceiver(t)
 	a.subscribeOrdered(r, b)
 	unblock := r.block(t, http.StatusOK)
