@@ -212,7 +212,11 @@ func (s *Store) join(ctx context.Context) error {
 // otherwise send one that keeps the outcomes of all attempts from being stored. UTF-8 is
 // stored as it is by encodings that allow any byte, but not by EUC_JP, for example.
 func (s *Store) checkEncoding(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, `SELECT $1::text`, "Ж😀")
+	text := []rune("€ 😀")
+	for r := rune(0x80); r < 0x800; r++ { // all with two bytes: WIN1252 has no character for a few bytes only
+		text = append(text, r)
+	}
+	_, err := s.pool.Exec(ctx, `SELECT $1::text`, string(text))
 	return err
 }
 
