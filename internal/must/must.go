@@ -1,5 +1,5 @@
 // Package must ends a test at a step that has failed, if the rest of the test makes no
-// sense without it.
+// sense without it. It also waits for what must happen.
 package must
 
 // T is a testing.TB, or what stands in for one.
