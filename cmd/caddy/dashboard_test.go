@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -446,8 +447,9 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Skip("chromedriver is not installed: .ci/run installs it and runs this")
 	}
-	port := freeport.Get()
+	port, dir := freeport.Get(), must.Get(os.MkdirTemp("", "browser-"))(t)
 	cmd := exec.Command(driver, fmt.Sprintf("--port=%d", port))
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir) // Chromium leaves its folders behind
 	must.Do(t, cmd.Start())
 	b := &browser{t, fmt.Sprintf("http://127.0.0.1:%d", port)}
 	must.Succeed(b.t, "the driver", func() error {
@@ -466,6 +468,7 @@ func newBrowser(t *testing.T) *browser {
 		_ = b.try("DELETE", "", nil, nil)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		_ = os.RemoveAll(dir) // not t.TempDir, which fails if Chromium is still writing
 	})
 	return b
 }
